@@ -1,0 +1,145 @@
+"""Fixation metrics: how well a saliency map predicts where people looked.
+
+Conventions
+-----------
+pred      : (H, W) float or uint8, any range; higher is more salient.
+fixations : (H, W) map, non-zero where at least one observer fixated.  Counts are not weights.
+All maps have one size; `resize_like` brings a prediction there.  A frame without fixations scores NaN:
+there is nothing to predict.  Undefined scores are NaN (`contract`).
+
+Metrics
+-------
+nss           normalised scanpath saliency, in standard deviations of the map
+auc_judd      area under the ROC whose thresholds are the fixated values
+auc_borji     the same against pixels drawn from the whole image
+auc_shuffled  the same against pixels fixated in other frames, which discounts the centre bias
+ig            information gain over a baseline map, in bits per fixation
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from saliency_bench.metrics import contract
+from saliency_bench.metrics.contract import Map
+from saliency_bench.metrics.density import EPS
+from saliency_bench.metrics.frame import scores
+
+
+def nss(pred: Map, fixations: Map) -> float:
+    """Mean z-score of the map at fixated pixels (Peters et al. 2005).
+
+    The deviation is the sample deviation (N - 1), as in the MIT benchmark's code.
+
+    >>> nss(np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([[0, 1], [0, 0]]))
+    1.5
+    """
+    p, f = contract.looked_at(pred, fixations)
+    return float(scores(p, None, f)[2])
+
+
+def auc_judd(pred: Map, fixations: Map, ties: str = "expected") -> float:
+    """Area under the ROC with one point a fixation and unfixated pixels as negatives (Judd et al. 2009).
+
+    With the n fixated values sorted downwards, the i-th threshold t has true positives i / n and false
+    positives (#{pred >= t} - i) / (N - n); (0, 0) and (1, 1) close the curve, trapezoids measure it.  Values
+    are compared as they are: no rescaling, no rounding.  Where f fixations and g other pixels share a value,
+    `ties` decides:
+
+    expected  the exact mean over random orders of the group: g k / (f + 1) of the others come before its
+              k-th fixation
+    mit       the published loop without jitter, in which the false positives fall within a group
+    step      one point a distinct threshold
+
+    >>> auc_judd(np.array([[0.0, 3.0], [1.0, 2.0]]), np.array([[0, 1], [0, 1]]))
+    1.0
+    """
+    p, f = contract.looked_at(pred, fixations)
+    return float(scores(p, None, f, ties=ties)[3])
+
+
+def auc_borji(pred: Map, fixations: Map, *, splits: int = 100, step: float = 0.1, seed: int = 0,
+              draws: np.ndarray | None = None) -> float:
+    """Mean area over `splits` ROCs against as many random pixels as there are fixations (Borji et al. 2013).
+
+    Thresholds run from 0 in steps of `step` to the largest sampled value of the map scaled to [0, 1].
+    draws: (n, splits) flat row-major pixel indices to use instead of drawing with `seed`; fixated pixels
+    may be drawn.  NaN for a single fixation, where the published code is undefined.
+    """
+    p, f = contract.looked_at(pred, fixations)
+    where = np.flatnonzero(f)
+    if where.size < 2 or not _spread(p):
+        return float("nan")
+    if draws is None:
+        draws = np.random.default_rng(seed).integers(0, p.size, (where.size, splits))
+    return _sampled_area(p, where, np.asarray(draws), step)
+
+
+def auc_shuffled(pred: Map, fixations: Map, other: Map, *, splits: int = 100, step: float = 0.1,
+                 seed: int = 0, draws: np.ndarray | None = None) -> float:
+    """Mean area over `splits` ROCs against pixels fixated elsewhere (Tatler et al. 2005; Zhang et al. 2008).
+
+    other: (H, W) map, positive where other frames or images were fixated; each split draws min(n,
+    available) of these pixels without repetition.  Which frames `other` gathers is the protocol's choice.
+    draws: (m, splits) flat row-major pixel indices to use instead of drawing with `seed`.
+    """
+    p, f = contract.looked_at(pred, fixations)
+    elsewhere = np.flatnonzero(contract.looked_at(p, other)[1])
+    where = np.flatnonzero(f)
+    if not where.size or not elsewhere.size or not _spread(p):
+        return float("nan")
+    if draws is None:
+        random = np.random.default_rng(seed)
+        n = min(where.size, elsewhere.size)
+        draws = np.stack([random.choice(elsewhere, n, replace=False) for _ in range(splits)], 1)
+    return _sampled_area(p, where, np.asarray(draws), step)
+
+
+def ig(pred: Map, fixations: Map, baseline: Map) -> float:
+    """Information gain over a baseline: mean over fixations of log2(e + p) - log2(e + b), e = 2^-52, in bits.
+
+    Both maps are brought to [0, 1] by their extrema and then to sum 1 (Kuemmerer et al. 2015, in the form
+    of the MIT benchmark's code).  Constant maps and maps with negative values score NaN.
+    """
+    p, f = contract.looked_at(pred, fixations)
+    b = contract.pair(p, baseline)[1]
+    if not f.any() or not all(_spread(m) and not contract.mass_trouble(m, "") for m in (p, b)):
+        return float("nan")
+    where = f != 0
+    return float(np.mean(np.log2(EPS + _distribution(p)[where]) - np.log2(EPS + _distribution(b)[where])))
+
+
+def _spread(p: np.ndarray) -> bool:
+    """Whether the map can be scaled to [0, 1]."""
+    return not contract.map_trouble(p, "") and not contract.is_constant(p)
+
+
+def unit(p: np.ndarray) -> np.ndarray:
+    """The map scaled to [0, 1] by its extrema, float64."""
+    p = p.astype(np.float64)
+    p = p * 0.25 if np.abs(p).max() > 1e307 else p
+    return (p - p.min()) / np.ptp(p)
+
+
+def _distribution(p: np.ndarray) -> np.ndarray:
+    p = unit(p)
+    return p / p.sum()
+
+
+def _sampled_area(p: np.ndarray, where: np.ndarray, draws: np.ndarray, step: float) -> float:
+    """Mean over columns of `draws` of the area under the ROC with thresholds 0, step, ... largest sample."""
+    map_ = unit(p).ravel()
+    hits, misses = map_[where], map_[draws]
+    largest = np.maximum(hits.max(), misses.max(0))
+    # thresholds beyond a split's largest sample would sit at (0, 0), where the curve starts anyway;
+    # the last one may overshoot that sample by rounding, and is cut to it as ranges in MATLAB are
+    count = np.floor(largest / step * (1 + 3 * EPS)).astype(np.int64)
+    tp, fp = [np.ones(draws.shape[1])], [np.ones(draws.shape[1])]
+    for k in range(int(count.max()) + 1):
+        threshold = np.where(k == count, np.minimum(k * step, largest), k * step)
+        reached = k <= count
+        tp.append(np.where(reached, (hits[:, None] >= threshold).mean(0), 0.0))
+        fp.append(np.where(reached, (misses >= threshold).mean(0), 0.0))
+    tp.append(np.zeros_like(tp[0]))
+    fp.append(np.zeros_like(fp[0]))
+    return float(np.mean(-np.trapezoid(np.stack(tp), np.stack(fp), axis=0)))
