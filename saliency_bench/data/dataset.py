@@ -1,0 +1,66 @@
+"""`Dataset`: an ordered list of (clip, truth) with a name, a split and a hash of what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from saliency_bench.data.clip import Clip
+from saliency_bench.data.truth import Truth
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One video of a data set: what was shown and where people looked."""
+
+    clip: Clip
+    truth: Truth
+
+    @property
+    def name(self) -> str:
+        return self.clip.name
+
+
+class Samples(Protocol):
+    """A lazily opened sequence of samples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The test (or train) part of one data set.
+
+    name      : as printed in tables, e.g. "avt-causal" or the set's folder name
+    split     : "test", "train", "all" ...
+    samples   : lazily opened; iterate the data set itself
+    names     : the samples' names in order, known without opening them
+    manifest  : hash of the content (generated sets) or of the file listing (sets on disk)
+    problems  : what was found wrong and how it was handled, one line each; shown by `run` and kept in the record
+    notes     : facts a table must state, e.g. {"sigma_px": 5.0, "observers": 24}
+    centre    : density (h, w) that best predicts every frame without looking, where the set's own is known
+    endless   : samples are drawn from a law without end; `names` is empty then and any index is a sample
+    oracle    : mode -> model that knows the causes of the gaze; only for sets whose gaze is generated
+    """
+
+    name: str
+    split: str
+    samples: Samples
+    names: Sequence[str]
+    manifest: str
+    problems: Sequence[str] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+    endless: bool = False
+    centre: np.ndarray | None = None
+    oracle: Callable[[str], Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.samples[i] for i in range(len(self)))

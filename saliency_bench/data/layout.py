@@ -1,0 +1,195 @@
+"""What the file layouts share: numbered files of a video, agreement of their counts, truth read from files.
+
+Conventions
+-----------
+count : number of files without a gap, from the layout's first number on; what lies behind a gap is not used,
+        because frame, map and fixation map of one moment must have one number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from saliency_bench.data import captions
+from saliency_bench.data.clip import Clip, FrameSource
+from saliency_bench.data.dataset import Sample
+from saliency_bench.data.images import File, ImageFolder, image_size, read_grey
+from saliency_bench.data.matfile import read_fixations
+from saliency_bench.data.media import open_frames, read_audio
+from saliency_bench.data.truth import FrameTruth
+from saliency_bench.errors import UserError
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key that puts V2 before V10."""
+    return [(int(part[:18]), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def run_length(files: Mapping[int, File], first: int) -> int:
+    """Number of files numbered `first`, `first` + 1, ... without a gap."""
+    count = 0
+    while first + count in files:
+        count += 1
+    return count
+
+
+def agree(where: str, kinds: Mapping[str, Mapping[int, File]], first: int, listed: int | None
+          ) -> tuple[int, str | None]:
+    """Frames that can be scored, and what disagrees (None where nothing does).
+
+    kinds  : files by number under the name of what they are, for example {"maps": ...}
+    listed : frames the data set's list claims, None without a list
+    """
+    runs = {kind: run_length(files, first) for kind, files in kinds.items()}
+    n = min([*runs.values(), *([] if listed is None else [listed])])
+    gaps = [f"{kind} {first + run} is missing" for kind, run in runs.items() if len(kinds[kind]) > run]
+    if not gaps and set(runs.values()) == {n} and listed in (None, n):
+        return n, None
+    found = ", ".join(f"{len(files)} {kind}" for kind, files in kinds.items())
+    claim = "" if listed is None else f"fold list says {listed} frames, "
+    details = "".join(f", {gap}" for gap in gaps)
+    outcome = f"scoring the first {n}" if n else "left out"
+    return n, f"{where}: {claim}found {found}{details}; {outcome}"
+
+
+def listing_hash(files: Iterable[tuple[str, int]], extra: Sequence[bytes] = ()) -> str:
+    """sha256 over the sorted (path relative to the data set, size in bytes) of files, then over `extra`."""
+    digest = hashlib.sha256()
+    for name, size in sorted(files):
+        digest.update(f"{name}\t{size}\n".encode("utf-8", "surrogateescape"))
+    for content in extra:
+        digest.update(b"%d\n" % len(content) + content)
+    return digest.hexdigest()
+
+
+class FileTruth:
+    """Ground truth kept as one density image and one fixation map (image or .mat) a frame."""
+
+    def __init__(self, maps: Sequence[str], fixations: Sequence[str], variable: str, gaze: str | None = None):
+        self.maps, self.fixations, self.variable, self._gaze = maps, fixations, variable, gaze
+        self._size: tuple[int, int] | None = None
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.maps)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the maps, from the header of the first."""
+        if self._size is None:
+            self._size = image_size(self.maps[0])
+        return self._size
+
+    def frame(self, index: int) -> FrameTruth:
+        """Truth of the 0-based frame; raises `UserError` naming a file that is unreadable or misfits."""
+        if not 0 <= index < self.n_frames:
+            raise IndexError(f"frame {index} of {self.n_frames}")
+        density = read_grey(self.maps[index])
+        path = self.fixations[index]
+        fixations = (read_fixations(path, self.variable) if path.endswith(".mat")
+                     else (read_grey(path) > 0).astype(np.uint8))
+        for file, found in ((self.maps[index], density), (path, fixations)):
+            if found.shape != self.size:
+                raise UserError(f"{file}: expected {self.size[1]}x{self.size[0]} pixels like the video's "
+                                f"first map, "
+                                f"found {found.shape[1]}x{found.shape[0]}; make the maps of one video one "
+                                f"size")
+        return FrameTruth(density, fixations)
+
+    def gaze(self) -> np.ndarray | None:
+        """Gaze by observer (observers, n_frames, 2), None where the data set has none; raises `UserError`."""
+        return None if self._gaze is None else read_gaze(self._gaze, self.n_frames)
+
+
+def read_gaze(path: str, n_frames: int) -> np.ndarray:
+    """`gaze` (observers, at least n_frames, 2) of an .npz file, cut to `n_frames`; raises `UserError`."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            gaze = np.asarray(content["gaze"], np.float32)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: expected an .npz file with an array named gaze, found one that gives "
+                        f"{type(error).__name__}; write it again") from None
+    if gaze.ndim != 3 or gaze.shape[2] != 2 or gaze.shape[1] < n_frames:
+        raise UserError(f"{path}: expected gaze of shape (observers, {n_frames}, 2), found {gaze.shape}; "
+                        "write it again with one row of x, y a frame")
+    return gaze[:, :n_frames]
+
+
+@dataclass(frozen=True)
+class VideoFiles:
+    """The files of one video, cut to the frames that can be scored.
+
+    frames    : image files in order, or the path of a video
+    maps, fixations : one file a frame
+    variable  : name of the fixation map in a .mat file
+    captions  : .jsonl file or None
+    """
+
+    name: str
+    fps: float
+    frames: Sequence[str] | str
+    maps: Sequence[str]
+    fixations: Sequence[str]
+    variable: str
+    audio: str | None = None
+    captions: str | None = None
+    gaze: str | None = None
+
+    def open(self) -> Sample:
+        """The video as a sample; of image files and sound it reads headers only.
+
+        Raises `UserError` for a file that cannot be read, and for a video with fewer frames than maps.
+        """
+        frames: FrameSource
+        frames = open_frames(self.frames) if isinstance(self.frames, str) else ImageFolder(self.frames)
+        if len(frames) < len(self.maps):
+            raise UserError(f"{self.frames}: expected {len(self.maps)} frames like the maps of {self.name}, "
+                            f"found {len(frames)}; fetch the video again")
+        clip = Clip(name=self.name, n_frames=len(self.maps), size=frames.size, fps=self.fps, frames=frames,
+                    audio=None if self.audio is None else read_audio(self.audio),
+                    captions=None if self.captions is None else captions.read(self.captions))
+        return Sample(clip, FileTruth(self.maps, self.fixations, self.variable, self.gaze))
+
+
+class FileSamples:
+    """Samples opened from their files when asked for."""
+
+    def __init__(self, videos: Sequence[VideoFiles]):
+        self.videos = list(videos)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.videos[index].open()
+
+
+@dataclass
+class Found:
+    """What opening a data set gathers: usable videos, what is wrong, and every file that belongs to them."""
+
+    root: Path
+    videos: list[VideoFiles] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    files: list[tuple[str, int]] = field(default_factory=list)
+
+    def add_files(self, paths: Iterable[File]) -> None:
+        """Count `paths` into the manifest."""
+        prefix = len(str(self.root)) + 1
+        self.files.extend((file.path[prefix:], file.size) for file in paths)
+
+    def optional(self, path: Path) -> str | None:
+        """The path of a file that may be absent, counted into the manifest where it is there."""
+        try:
+            size = path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        self.add_files([File(str(path), size)])
+        return str(path)

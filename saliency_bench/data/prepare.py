@@ -1,0 +1,244 @@
+"""A raw video and its gaze become a data set in the STAViS layout.
+
+    video + gaze file -> gaze by observer in map pixels -> fixation map and density of every frame -> files
+
+What was used, cut or dropped is said by `Imported.lines` and kept in the set's manifest, as is the sigma of
+the density.  Frames are decoded and written one after another, so that a film never sits in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saliency_bench.data.captions import constant, read_rows
+from saliency_bench.data.clip import Captions, FrameSource
+from saliency_bench.data.density import default_sigma, density, sigma_from_degrees
+from saliency_bench.data.folds import fold_lists, refuse_name
+from saliency_bench.data.gaze import read_gaze
+from saliency_bench.data.media import open_frames, probe, read_audio
+from saliency_bench.data.stavis import StavisWriter
+from saliency_bench.data.truth import FrameTruth, fixation_map
+from saliency_bench.errors import UserError
+
+CHUNK = 16  # frames decoded at once
+MADE_BY = "saliency-bench data import"
+
+
+@dataclass(frozen=True)
+class Sigma:
+    """Width of the density's Gaussian: `pixels` of the video, and how that was arrived at."""
+
+    pixels: float
+    rule: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `import_video` made.
+
+    size, map_size : (H, W) in pixels of the frames and of the maps
+    sigma          : in pixels of the video
+    fixations      : median number of observers with gaze in a frame
+    captions       : number of sentences
+    skipped        : the same video with the same gaze and settings was there already
+    """
+
+    root: Path
+    set_name: str
+    name: str
+    n_frames: int
+    fps: float
+    size: tuple[int, int]
+    map_size: tuple[int, int]
+    sigma: Sigma
+    observers: int
+    fixations: float
+    audio: bool
+    captions: int
+    problems: tuple[str, ...] = ()
+    skipped: bool = False
+
+    def lines(self) -> list[str]:
+        """The summary in plain words, one fact a line."""
+        height, width = self.size
+        scaled = "" if self.map_size == self.size else f", maps {self.map_size[1]}x{self.map_size[0]}"
+        return [
+            f"{self.set_name}/{self.name}: {self.n_frames} frames {width}x{height}{scaled}, "
+            f"{self.fps:.3f} fps{' (was there already, nothing written)' if self.skipped else ''}",
+            f"  gaze of {self.observers} observers, {self.fixations:g} fixations in the median frame",
+            f"  density: Gaussian of sigma {self.sigma.pixels:.2f} px of the video ({self.sigma.rule})",
+            f"  sound: {'yes' if self.audio else 'none'}; captions: {self.captions or 'none'}",
+            *(f"  note: {p}" for p in self.problems),
+        ]
+
+
+def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: str | None = None,
+                 set_name: str | None = None, var: str | None = None,
+                 screen: str | tuple[int, int] | None = None, sigma_px: float | None = None,
+                 sigma_deg: float | None = None, px_per_degree: float | None = None,
+                 map_size: tuple[int, int] | None = None, captions: str | Path | None = None,
+                 caption: str | None = None, first_frame: int = 0,
+                 progress: Callable[[int, int], None] | None = None) -> Imported:
+    """Add one video and its gaze to the data set at `out`, as one of its test videos.
+
+    name, set_name : default to the video's file name and the folder's name
+    var, screen, first_frame : how the gaze file is read, see `gaze.read_gaze`
+    sigma_px       : of the density, in pixels of the video; or sigma_deg (1 by default) with px_per_degree;
+                     with neither, `density.default_sigma`
+    map_size       : (H, W) of the maps; the video's own size by default
+    captions, caption : a caption file, or one sentence for all frames
+    progress       : called with frames done and frames in all
+    A video that is there with the same content and settings is kept; otherwise it is replaced.
+    raises `UserError`.
+    """
+    video, root = Path(video), Path(out).resolve()
+    facts = probe(video)
+    name, notes = _name(name, video.stem, "--name")
+    set_name, _ = _name(set_name, root.name, "--set-name")
+    sigma = choose_sigma(facts.size, sigma_px, sigma_deg, px_per_degree)
+    recording = read_gaze(gaze, size=facts.size, n_frames=facts.n_frames, var=var, screen=screen,
+                          first_frame=first_frame)
+    said, fields = _captions(captions, caption, notes)
+    audio = read_audio(video)
+    maps = _map_size(map_size, facts.size)
+    have = np.isfinite(recording.points[..., 0]).sum(0)
+    if not have.all():
+        notes.append(f"{int((have == 0).sum())} of {facts.n_frames} frames have no gaze; they are not scored")
+    made = Imported(root, set_name, name, facts.n_frames, facts.fps, facts.size, maps, sigma,
+                    len(recording.points), float(np.median(have)), audio is not None,
+                    len(said.by_frame) if said else 0, (*notes, *recording.problems))
+    content = _fingerprint([video, gaze, captions],
+                           var, str(screen), sigma.pixels, maps, caption, first_frame)
+    down, across = maps[0] / facts.size[0], maps[1] / facts.size[1]
+    points = recording.points * np.array([across, down], np.float32)
+    writer = StavisWriter(root, set_name)
+    manifest = _read_manifest(root, set_name)
+    before = manifest["videos"].get(name)
+    if before and before["content"] == content and writer.complete(name):
+        return replace(made, skipped=True)
+    try:
+        if writer.complete(name) or (root / ".partial" / set_name / name).exists():
+            writer.remove(name)  # of our own making; what something else put there makes the writer refuse
+        writer.video(name, frames=_frames(open_frames(video), facts.n_frames, progress), fps=facts.fps,
+                     truth=_truth(points, maps, (sigma.pixels * down, sigma.pixels * across)),
+                     audio=None if audio is None else (audio.rate, audio.samples),
+                     captions=said.by_frame if said else None, caption_fields=fields, gaze=points,
+                     observers=recording.observers)
+        manifest["videos"][name] = _entry(made, Path(gaze).name, screen, content)
+        writer.fold_list("test", [(v, e["frames"], e["fps"]) for v, e in manifest["videos"].items()])
+        writer.manifest({**manifest, "set": set_name, "layout": "STAViS", "made_by": MADE_BY})
+    except OSError as error:
+        raise UserError(f"{root}: expected a folder that can be written, found none ({error.strerror}); "
+                        "choose another --out or make room") from None
+    return made
+
+
+def choose_sigma(size: tuple[int, int], pixels: float | None = None, degrees: float | None = None,
+                 px_per_degree: float | None = None) -> Sigma:
+    """Sigma of the density for a video of `size` (H, W); raises `UserError` for options that contradict."""
+    if pixels is not None:
+        if degrees is not None:
+            raise UserError("--sigma-px and --sigma-deg: expected one of them, found both; leave one out")
+        if not (np.isfinite(pixels) and pixels > 0):
+            raise UserError(f"--sigma-px: expected pixels above 0, found {pixels}; give a number above 0")
+        return Sigma(float(pixels), "as given")
+    if px_per_degree is not None:
+        degrees = 1.0 if degrees is None else degrees
+        return Sigma(sigma_from_degrees(degrees, px_per_degree),
+                     f"{degrees:g} degrees at {px_per_degree:g} px per degree")
+    if degrees is not None:
+        raise UserError(f"--sigma-deg {degrees}: expected --px-per-degree with it, found none; "
+                        "give it, or --sigma-px")
+    return Sigma(default_sigma(size), "default: wider side / 36; give --sigma-px or --px-per-degree")
+
+
+def _name(given: str | None, default: str, option: str) -> tuple[str, list[str]]:
+    """A name for folders and fold lists, and a line where it is not quite the default."""
+    if given is not None:
+        refuse_name(given, option)
+        return given, []
+    name = re.sub(r"[\s\ud800-\udfff]+", "_", default.strip()).lstrip(".") or "video"
+    return name, [] if name == default else [f"{default!a} is called {name}: lists separate names by blanks"]
+
+
+def _map_size(given: tuple[int, int] | None, size: tuple[int, int]) -> tuple[int, int]:
+    if given is None:
+        return size
+    height, width = given
+    if height < 1 or width < 1:
+        raise UserError(f"--map-size {width}x{height}: expected WIDTHxHEIGHT above 0; give such a size")
+    return int(height), int(width)
+
+
+def _captions(file: str | Path | None, sentence: str | None,
+              notes: list[str]) -> tuple[Captions | None, dict[str, Any]]:
+    """The captions, and the fields that all their lines share (model, revision, ...)."""
+    if file is not None and sentence is not None:
+        raise UserError("--captions and --caption: expected one of them, found both; leave one out")
+    if file is None:
+        return (None if sentence is None else constant(sentence)), {}
+    rows = read_rows(file)
+    extra = [{k: v for k, v in row.items() if k != "text"} for row in rows.values()]
+    shared = {k: v for k, v in extra[0].items() if all(k in e and e[k] == v for e in extra)}
+    if any(e.keys() - shared.keys() for e in extra):
+        notes.append(f"{Path(file).name}: fields that differ from line to line are not kept")
+    return Captions({frame: row["text"] for frame, row in rows.items()}), shared
+
+
+def _frames(source: FrameSource, n: int,
+            progress: Callable[[int, int], None] | None) -> Iterator[np.ndarray]:
+    for start in range(0, n, CHUNK):
+        yield from source.read(range(start, min(start + CHUNK, n)))
+        if progress is not None:
+            progress(min(start + CHUNK, n), n)
+
+
+def _truth(points: np.ndarray, size: tuple[int, int], sigma: tuple[float, float]) -> Iterator[FrameTruth]:
+    for frame in np.swapaxes(points, 0, 1):
+        yield FrameTruth(density(frame, size, sigma), fixation_map(frame, size))
+
+
+def _fingerprint(files: Sequence[str | Path | None], *settings: object) -> str:
+    """sha256 of what determines the files of one video: inputs byte by byte, and the settings."""
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for path in files:
+        if path is not None:
+            with open(path, "rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _entry(made: Imported, gaze: str, screen: str | tuple[int, int] | None, content: str) -> dict[str, Any]:
+    """What the manifest states about one video; `content` tells whether it must be made again."""
+    return {
+        "frames": made.n_frames, "fps": made.fps, "size": made.size, "map_size": made.map_size,
+        "sigma_px_of_video": made.sigma.pixels, "sigma_rule": made.sigma.rule, "observers": made.observers,
+        "gaze_file": gaze, "screen": screen, "sound": made.audio, "captions": made.captions,
+        "problems": made.problems, "content": content,
+    }
+
+
+def _read_manifest(root: Path, set_name: str) -> dict[str, Any]:
+    """The manifest of a set that `import_video` made, or a new one; raises `UserError` for any other."""
+    path = root / f"manifest-{set_name}.json"
+    if not path.exists():
+        if fold_lists(root, set_name):
+            raise UserError(f"{root}: expected no data set {set_name} yet, found one that was not imported; "
+                            "choose another --out or --set-name")
+        return {"videos": {}}
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        if manifest["made_by"] == MADE_BY:
+            return manifest
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"{path}: expected the manifest of an imported data set, found another; "
+                    "choose another --out or --set-name")

@@ -1,0 +1,66 @@
+"""From what a user types after `--datasets` to opened data sets."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from saliency_bench import registry
+from saliency_bench.data import dhf1k, stavis
+from saliency_bench.data.captions import constant
+from saliency_bench.data.dataset import Dataset, Sample, Samples
+from saliency_bench.errors import UserError
+
+
+def resolve(name: str, split: str | None = None) -> list[Dataset]:
+    """Open a registered set by name, or every set found in a folder (STAViS or DHF1K/UCF layout).
+
+    split : "test", "train" or "all"; by default the test list, and everything where there is no list.
+    """
+    if name in registry.names("datasets"):
+        return [registry.load("datasets", name)()]
+    root = Path(name)
+    if not root.is_dir():
+        known = ", ".join(sorted(registry.names("datasets")))
+        raise UserError(f"{name}: is neither a folder nor a known data set (known: {known})")
+    sets = stavis.sets_in(root)
+    if sets:
+        return [stavis.open_set(root, s, split=split or "test") for s in sets]
+    if dhf1k.recognise(root):
+        return [dhf1k.open_set(root, split=split or "all")]
+    raise UserError(f"{name}: expected a data set in the STAViS layout (video_frames/, annotations/) or in the "
+                    "DHF1K/UCF layout (a folder a video with images/, maps/, fixation/), found neither; "
+                    "`saliency-bench data import` makes one from a video and its gaze")
+
+
+def resolve_training(name: str, seed: int) -> Dataset:
+    """The training part of a registered set (endless, drawn with `seed`) or of one set in a folder."""
+    if name in registry.names("training"):
+        return registry.load("training", name)(seed)
+    found = resolve(name, "train")
+    if len(found) != 1:
+        raise UserError(f"{name}: holds {len(found)} sets ({', '.join(d.name for d in found)}); give the folder of one")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class _Captioned:
+    samples: Samples
+    text: str
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.samples[index]
+        return Sample(replace(sample.clip, captions=constant(self.text)), sample.truth)
+
+
+def with_caption(dataset: Dataset, text: str) -> Dataset:
+    """The data set with `text` as the caption of every frame; it counts as another data set (its hash differs)."""
+    if not text.strip():
+        raise UserError("--caption: expected a sentence, found nothing but blanks")
+    digest = hashlib.sha256(f"{dataset.manifest}:caption:{text}".encode()).hexdigest()
+    return replace(dataset, samples=_Captioned(dataset.samples, text), manifest=digest,
+                   notes={**dataset.notes, "caption": text})

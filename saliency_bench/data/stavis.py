@@ -1,0 +1,179 @@
+"""The STAViS layout, in which the six audio-visual sets are distributed.
+
+    video_frames/<set>/<video>/img_%05d.jpg             frames, numbered from 1
+    video_audio/<set>/<video>/<video>.wav               sound; a video without it has none
+    annotations/<set>/<video>/maps/eyeMap_%05d.jpg      density, 8-bit grey, any size
+    annotations/<set>/<video>/fixMap_%05d.mat           fixation map, variable eyeMap
+    fold_lists/<set>_list_{train,test}[_k]_fps.txt      <video> <frames> <fps>
+    captions/<set>/<video>.jsonl                        optional, see `captions`
+    gaze/<set>/<video>.npz                              optional: gaze (observers, frames, 2) in map pixels
+
+What does not agree is handled so, and said in one line of `Dataset.problems` a video:
+- the list, frames, maps and fixation maps differ in number, or one is missing in between: the frames before
+  the first disagreement are used;
+- a listed video has no frames or no maps: it is left out;
+- there is no wav: the video has no sound.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.folds import FoldRow, fold_lists, read_fold_list
+from saliency_bench.data.images import entries, numbered
+from saliency_bench.data.layout import FileSamples, Found, VideoFiles, agree, listing_hash, natural
+from saliency_bench.data.stavis_writer import MARKER, VARIABLE, StavisWriter
+from saliency_bench.errors import UserError
+
+__all__ = ["StavisWriter", "open_set", "sets_in"]
+
+SPLITS = ("test", "train", "all")
+SILENT_FPS = 25.0  # stated for a video without sound and without a list; only sound is aligned by it
+
+
+def sets_in(root: str | Path) -> list[str]:
+    """Names of the data sets in a folder of the STAViS layout; [] where the folder has another layout."""
+    names = {name for kind in ("video_frames", "annotations") for name in _folders(Path(root) / kind)}
+    return sorted(names, key=natural)
+
+
+def open_set(root: str | Path, set_name: str, split: str = "test", fold: int | None = None) -> Dataset:
+    """Open one set without decoding anything.
+
+    split : "test", "train" or "all" (both)
+    fold  : number of the split's list; None takes each video of all its lists once, in the order of the lists
+
+    A set without any fold list gives every video found, for "test" and for "all"; the frame rate then comes
+    from manifest-<set>.json (`fps`, or `videos.<video>.fps`) or from what `StavisWriter` left beside the
+    maps. Raises `UserError` where the set, its list or every one of its videos is missing.
+    """
+    root = Path(root)
+    if set_name not in sets_in(root):
+        raise UserError(f"{root}: expected video_frames/{set_name} and annotations/{set_name}, "
+                        f"found the sets {sets_in(root) or 'none'}; check the folder and the name")
+    if split not in SPLITS:
+        raise UserError(f"{set_name}: expected split {', '.join(SPLITS)}, found {split!r}; choose one of "
+                        f"them")
+    found = Found(root)
+    rows, lists = _rows(root, set_name, split, fold, found)
+    for row in rows:
+        _add(found, set_name, row)
+    if not found.videos:
+        first = f" (first: {found.problems[0]})" if found.problems else ""
+        raise UserError(f"{root}: expected videos of {set_name} with frames, maps and fixation maps for the "
+                        f"{split} "
+                        f"split, found none of {len(rows)}{first}; unpack video_frames and annotations")
+    _report_silence(found, root, set_name)
+    notes: dict[str, object] = {"layout": "STAViS", "folds": [path.name for path in lists] or "no list",
+                                "frames": sum(len(video.maps) for video in found.videos)}
+    return Dataset(name=set_name, split=split if fold is None else f"{split}-{fold}",
+                   samples=FileSamples(found.videos), names=[video.name for video in found.videos],
+                   manifest=listing_hash(found.files, [path.read_bytes() for path in lists]),
+                   problems=tuple(found.problems), notes=notes)
+
+
+def _rows(root: Path, set_name: str, split: str, fold: int | None, found: Found
+          ) -> tuple[list[FoldRow], list[Path]]:
+    """The videos to open, and the lists they come from."""
+    lists = fold_lists(root, set_name)
+    if not lists:
+        if split == "train" or fold is not None:
+            raise UserError(f"{root}/fold_lists: expected {set_name}_list_{split}_fps.txt, found no list of "
+                            f"this "
+                            "set; write one line '<video> <frames> <fps>' a video")
+        found.problems.append(f"{set_name}: no fold list in {root}/fold_lists; every video found is in the "
+                              f"split")
+        return _unlisted(root, set_name), []
+    wanted = [path for (part, k), path in lists.items() if split in (part, "all") and fold in (None, k)]
+    if not wanted:
+        raise UserError(f"{root}/fold_lists: expected a list for split {split}"
+                        f"{'' if fold is None else f' of fold {fold}'}, "
+                        f"found {', '.join(path.name for path in lists.values())}; choose one of these")
+    rows: dict[str, FoldRow] = {}
+    for path in wanted:
+        for row in read_fold_list(path):
+            first = rows.setdefault(row.video, row)
+            if first != row:
+                found.problems.append(f"{set_name}/{row.video}: {path.name} says {row.frames} frames at "
+                                      f"{row.fps:f} "
+                                      f"fps, an earlier list {first.frames} at {first.fps:f}; using the "
+                                      f"earlier")
+    if split == "all":
+        extra = sorted({*_folders(root / "annotations" / set_name)} - set(rows), key=natural)
+        found.problems.extend(f"{set_name}/{name}: is in no fold list; left out" for name in extra)
+    return list(rows.values()), wanted
+
+
+def _unlisted(root: Path, set_name: str) -> list[FoldRow]:
+    """Every video on disk, with 0 for what no list states."""
+    stated = _read_json(root / f"manifest-{set_name}.json")
+    names = {name for kind in ("video_frames", "annotations") for name in _folders(root / kind / set_name)}
+    rows = []
+    for name in sorted(names, key=natural):
+        videos = stated.get("videos")
+        video = videos.get(name) if isinstance(videos, dict) else None
+        marker = _read_json(root / "annotations" / set_name / name / MARKER)
+        sources = [video if isinstance(video, dict) else {}, marker, stated]
+        fps = next((source["fps"] for source in sources if _is_rate(source.get("fps"))), 0.0)
+        rows.append(FoldRow(name, 0, float(fps)))
+    return rows
+
+
+def _add(found: Found, set_name: str, row: FoldRow) -> None:
+    """Take one listed video into `found`, with a line for whatever is wrong with it."""
+    root, video = found.root, row.video
+    frames = numbered(root / "video_frames" / set_name / video, prefix="img_")
+    maps = numbered(root / "annotations" / set_name / video / "maps", prefix="eyeMap_")
+    fixations = numbered(root / "annotations" / set_name / video, (".mat",), prefix="fixMap_")
+    n, problem = agree(f"{set_name}/{video}", {"frames": frames, "maps": maps, "fixation maps": fixations},
+                       first=1, listed=row.frames or None)
+    if problem:
+        found.problems.append(problem)
+    if not n:
+        return
+    for files in (frames, maps, fixations):
+        found.add_files(files.values())
+    audio = found.optional(root / "video_audio" / set_name / video / f"{video}.wav")
+    if not row.fps and audio:
+        raise UserError(f"{set_name}/{video}: expected a frame rate to align the sound with, found no fold "
+                        f"list and "
+                        f"no manifest-{set_name}.json that states fps; write "
+                        f"fold_lists/{set_name}_list_test_fps.txt")
+    order = range(1, n + 1)
+    found.videos.append(VideoFiles(
+        name=video, fps=row.fps or SILENT_FPS, frames=tuple(frames[k].path for k in order),
+        maps=tuple(maps[k].path for k in order), fixations=tuple(fixations[k].path for k in order),
+        variable=VARIABLE, audio=audio,
+        captions=found.optional(root / "captions" / set_name / f"{video}.jsonl"),
+        gaze=found.optional(root / "gaze" / set_name / f"{video}.npz")))
+
+
+def _report_silence(found: Found, root: Path, set_name: str) -> None:
+    """One line a video without sound, or one for the set where none has any."""
+    silent = [video.name for video in found.videos if video.audio is None]
+    if silent and len(silent) == len(found.videos):
+        found.problems.append(f"{set_name}: no video has sound (expected "
+                              f"{root}/video_audio/{set_name}/<video>/"
+                              "<video>.wav); sound is absent")
+    else:
+        found.problems.extend(f"{set_name}/{name}: video_audio has no {name}.wav; sound is absent"
+                              for name in silent)
+
+
+def _folders(path: Path) -> list[str]:
+    return [entry.name for entry in entries(path) if entry.is_dir() and not entry.name.startswith(".")]
+
+
+def _read_json(path: Path) -> dict:
+    """A JSON object, {} where the file is absent or states nothing usable."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6

@@ -1,0 +1,193 @@
+"""The DHF1K layout: whole sets, single videos, DHF1K's own two trees, and what is said of missing files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from saliency_bench.data import dhf1k, media, stavis
+from saliency_bench.errors import UserError
+
+from . import layouts
+from .layouts import fixation_points, one_line, opened, picture, shared
+
+
+def test_a_set_is_read_whole(tmp_path: Path) -> None:
+    dataset = dhf1k.open_set(layouts.dhf1k(tmp_path))
+    assert (dataset.name, dataset.split, dataset.problems) == (tmp_path.name, "all", ())
+    assert dataset.names == ["0001", "0002"]
+    sample = opened(dataset, 1)
+    clip, truth = sample.clip, sample.truth
+    assert (clip.n_frames, clip.size, clip.fps, clip.modalities) == (4, (24, 32), 30.0, "V")
+    assert truth.size == (24, 32) and truth.gaze() is None
+    np.testing.assert_array_equal(clip.frames.read([2])[0], picture(13))
+    np.testing.assert_array_equal(truth.frame(2).density, picture(3, (24, 32), 1))
+    np.testing.assert_array_equal(truth.frame(2).fixations, fixation_points(13, (24, 32)))
+
+
+def test_the_rate_is_stated_as_assumed(tmp_path: Path) -> None:
+    assert "30" in str(dhf1k.open_set(layouts.dhf1k(tmp_path)).notes["fps"])
+
+
+@pytest.mark.parametrize("png, mat", [(True, False), (False, True)])
+def test_fixations_come_from_images_or_mat_files(tmp_path: Path, png: bool, mat: bool) -> None:
+    truth = dhf1k.open_set(layouts.dhf1k(tmp_path, png=png, mat=mat)).samples[0].truth
+    np.testing.assert_array_equal(truth.frame(3).fixations, fixation_points(4, (24, 32)))
+
+
+def test_of_two_kinds_of_fixation_maps_the_images_are_read(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    scipy.io.savemat(tmp_path / "0001/fixation/maps/0001_001.mat", {"I": np.ones((24, 32), np.uint8)})
+    assert dhf1k.open_set(tmp_path).samples[0].truth.frame(0).fixations.sum() == 5
+
+
+def test_mat_files_stand_in_where_images_are_missing(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    (tmp_path / "0001/fixation/0001_002.png").unlink()
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.problems == () and dataset.samples[0].clip.n_frames == 4
+
+
+def test_one_video_folder_is_a_set_of_one(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    assert dhf1k.recognise(tmp_path / "0002")
+    dataset = dhf1k.open_set(tmp_path / "0002")
+    assert dataset.names == ["0002"] and dataset.samples[0].clip.n_frames == 4
+
+
+def test_captions_are_picked_up_beside_the_video_or_the_set(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    (tmp_path / "captions").mkdir()
+    (tmp_path / "captions" / "0001.jsonl").write_text('{"frame": 1, "text": "outside"}\n')
+    (tmp_path / "0002" / "captions.jsonl").write_text('{"frame": 1, "text": "inside"}\n')
+    dataset = dhf1k.open_set(tmp_path)
+    texts = [opened(dataset, k).clip.captions.at(0) for k in range(2)]
+    assert texts == ["outside", "inside"]
+
+
+@pytest.mark.parametrize("folder, kind", [("images", "frames"), ("maps", "maps")])
+def test_a_gap_ends_the_video_and_is_said(tmp_path: Path, folder: str, kind: str) -> None:
+    layouts.dhf1k(tmp_path)
+    (tmp_path / "0001" / folder / "0001_003.png").unlink()
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.samples[0].clip.n_frames == dataset.samples[0].truth.n_frames == 2
+    counts = {"frames": 4, "maps": 4} | {kind: 3}
+    said = f"{counts['frames']} frames, {counts['maps']} maps, 4 fixation maps, {kind} 3 is missing"
+    assert dataset.problems == (f"0001: found {said}; scoring the first 2",)
+
+
+def test_a_video_without_truth_is_left_out_and_said(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    for path in (tmp_path / "0001" / "maps").iterdir():
+        path.unlink()
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["0002"]
+    assert "0001" in dataset.problems[0] and "left out" in dataset.problems[0]
+
+
+def test_frames_may_be_numbered_from_any_first_number(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path, videos=("v",))
+    for path in [*tmp_path.rglob("v_001.*")]:
+        path.unlink()
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.problems == ()
+    np.testing.assert_array_equal(opened(dataset).clip.frames.read([0])[0], picture(2))
+
+
+def test_maps_one_number_off_are_not_paired_with_the_wrong_frames(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path, videos=("v",))
+    (tmp_path / "v" / "maps" / "v_001.png").unlink()
+    with pytest.raises(UserError) as error:
+        dhf1k.open_set(tmp_path)
+    one_line(error, "maps 1 is missing")
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path, png=False)
+    scipy.io.savemat(tmp_path / "0001/fixation/maps/0001_001.mat", {"J": np.ones((24, 32), np.uint8)})
+    with pytest.raises(UserError) as error:
+        dhf1k.open_set(tmp_path).samples[0].truth.frame(0)
+    one_line(error, "0001_001.mat", "variable I", "found J")
+
+
+def test_a_truncated_map_is_named(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    layouts.truncate(tmp_path / "0001/maps/0001_002.png")
+    truth = dhf1k.open_set(tmp_path).samples[0].truth
+    truth.frame(0)
+    with pytest.raises(UserError) as error:
+        truth.frame(1)
+    one_line(error, "0001_002.png")
+
+
+def test_sixteen_bit_density_keeps_its_depth(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    deep = (np.arange(24 * 32).reshape(24, 32) * 80).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "0001/maps/0001_001.png")
+    np.testing.assert_array_equal(dhf1k.open_set(tmp_path).samples[0].truth.frame(0).density, deep)
+
+
+def test_splits_by_folder(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path / "training", videos=("a",))
+    layouts.dhf1k(tmp_path / "testing", videos=("b",))
+    splits = ("train", "test", "all")
+    assert [dhf1k.open_set(tmp_path, split).names for split in splits] == [["a"], ["b"], ["a", "b"]]
+
+
+def test_splits_by_the_numbers_of_dhf1k(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path, videos=("0600", "0601", "0700", "0701"))
+    splits = ("train", "val", "test")
+    assert [dhf1k.open_set(tmp_path, s).names for s in splits] == [["0600"], ["0601", "0700"], ["0701"]]
+    with pytest.raises(UserError) as error:
+        dhf1k.open_set(tmp_path, "dev")
+    one_line(error, "dev")
+
+
+def test_dhf1k_as_it_is_distributed(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path / "annotation", videos=("0001", "0010"))
+    for images in tmp_path.glob("annotation/*/images"):
+        images.rename(tmp_path / f"unused-{images.parent.name}")
+    (tmp_path / "video").mkdir()
+    for name, n in (("001", 4), ("010", 3)):
+        media.write_video(tmp_path / "film.mp4", [picture(i) for i in range(n)], 30)
+        (tmp_path / "film.mp4").rename(tmp_path / "video" / f"{name}.AVI")
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["0001", "0010"]
+    assert opened(dataset).clip.frames.read([3]).shape == (1, 24, 32, 3)
+    with pytest.raises(UserError) as error:
+        dataset.samples[1]
+    one_line(error, "010.AVI", "4 frames", "found 3")
+
+
+def test_the_manifest_follows_the_files(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    before = dhf1k.open_set(tmp_path).manifest
+    assert dhf1k.open_set(tmp_path).manifest == before
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "0001/maps/0001_001.png")
+    assert dhf1k.open_set(tmp_path).manifest != before
+
+
+def test_other_folders_are_not_recognised(tmp_path: Path) -> None:
+    assert not dhf1k.recognise(tmp_path)
+    assert not dhf1k.recognise(tmp_path / "absent")
+    assert not dhf1k.recognise(layouts.stavis(tmp_path / "stavis"))
+    assert dhf1k.recognise(layouts.dhf1k(tmp_path / "dhf1k"))
+    assert not stavis.sets_in(tmp_path / "dhf1k")
+    with pytest.raises(UserError) as error:
+        dhf1k.open_set(tmp_path / "stavis")
+    one_line(error, "images/")
+
+
+def test_real_sequence_of_ucf_sports() -> None:
+    root = shared("ucf_sports_diving_side_001")
+    for path in (root, root / "Diving-Side-001"):
+        dataset = dhf1k.open_set(path)
+        assert dataset.names == ["Diving-Side-001"] and dataset.problems == ()
+    sample = opened(dataset)
+    clip, truth = sample.clip, sample.truth
+    assert (clip.n_frames, clip.size, truth.size) == (54, (404, 720), (404, 720))
+    assert clip.frames.read([10, 15]).shape == (2, 404, 720, 3)  # the two frames that are JPEG
+    marked = [int(truth.frame(i).fixations.sum()) for i in range(54)]
+    assert (min(marked), max(marked)) == (215, 593)

@@ -1,0 +1,194 @@
+"""A video and its gaze become a data set that opens as any other, and says what was done."""
+
+import json
+
+import numpy as np
+import pytest
+
+from saliency_bench.data import captions, stavis
+from saliency_bench.data.clip import Audio
+from saliency_bench.data.density import density
+from saliency_bench.data.media import write_video
+from saliency_bench.data.prepare import choose_sigma, import_video
+from saliency_bench.errors import UserError
+from tests.layouts import picture, shared
+
+SIZE, N, FPS = (48, 64), 5, 25
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Two films of N frames, one with sound and a blank in its name, and a gaze file for both."""
+    root = tmp_path_factory.mktemp("films")
+    tone = np.sin(np.arange(8000 * N // FPS) / 5).astype(np.float32) / 2
+    write_video(root / "with sound.mp4", (picture(i, SIZE) for i in range(N)), FPS, Audio(8000, lambda: tone))
+    write_video(root / "mute.mp4", (picture(i + 9, SIZE) for i in range(N)), FPS)
+    gaze = np.random.default_rng(1).uniform(4, 40, (3, N, 2)).astype(np.float32)
+    gaze[0, 2] = np.nan
+    np.savez(root / "gaze.npz", gaze=gaze, observers=np.array(["ann", "bob", "cid"]))
+    return root
+
+
+def imported(films, out, film="mute.mp4", **options):
+    return import_video(films / film, films / "gaze.npz", out, **options)
+
+
+def opened(out, name=None):
+    return stavis.open_set(out, name or out.name)
+
+
+def test_an_imported_video_opens_with_its_gaze_sound_and_caption(films, tmp_path):
+    summary = imported(films, tmp_path / "mine", "with sound.mp4", caption="three dots", sigma_px=3.0)
+    dataset = opened(tmp_path / "mine")
+    clip, truth = dataset.samples[0].clip, dataset.samples[0].truth
+    assert dataset.names == ["with_sound"] and not dataset.problems
+    assert (clip.n_frames, clip.size, clip.modalities) == (N, SIZE, "TAV") and clip.fps == FPS
+    assert clip.captions.at(4) == "three dots"
+    assert len(clip.audio.samples) == pytest.approx(8000 * N / FPS, abs=1100)
+    gaze = np.load(films / "gaze.npz")["gaze"]
+    assert np.array_equal(truth.gaze(), gaze, equal_nan=True)
+    for i in range(N):
+        at = truth.frame(i)
+        here = gaze[:, i][np.isfinite(gaze[:, i, 0])].astype(int)
+        assert sorted(map(tuple, np.argwhere(at.fixations)[:, ::-1])) == sorted(map(tuple, here.tolist()))
+        expected = density(gaze[:, i], SIZE, 3.0)
+        assert np.corrcoef(expected.ravel(), at.density.astype(float).ravel())[0, 1] > 0.995
+    assert np.abs(clip.frames.read([3])[0].astype(int) - picture(3, SIZE)).mean() < 8
+    assert any("is called with_sound" in line for line in summary.lines())
+
+
+def test_the_summary_and_the_manifest_state_sigma_and_observers(films, tmp_path):
+    summary = imported(films, tmp_path / "mine", px_per_degree=2.5)
+    text = "\n".join(summary.lines())
+    assert "sigma 2.50 px of the video (1 degrees at 2.5 px per degree)" in text
+    assert "3 observers, 3 fixations in the median frame" in text and "sound: none" in text
+    entry = json.loads((tmp_path / "mine" / "manifest-mine.json").read_text())["videos"]["mute"]
+    assert entry["sigma_px_of_video"] == 2.5 and entry["observers"] == 3 and entry["frames"] == N
+
+
+def test_observers_keep_their_names(films, tmp_path):
+    imported(films, tmp_path)
+    with np.load(tmp_path / "gaze" / tmp_path.name / "mute.npz") as stored:
+        assert stored["observers"].tolist() == ["ann", "bob", "cid"]
+
+
+def test_maps_of_another_size_scale_gaze_and_sigma(films, tmp_path):
+    imported(films, tmp_path / "full", sigma_px=6.0)
+    imported(films, tmp_path / "half", sigma_px=6.0, map_size=(48, 32))
+    full, half = (opened(tmp_path / k).samples[0].truth for k in ("full", "half"))
+    assert half.size == (48, 32)
+    assert np.allclose(half.gaze(), full.gaze() * [0.5, 1], equal_nan=True)
+    squeezed = full.frame(1).density.astype(float).reshape(48, 32, 2).mean(-1)
+    assert np.corrcoef(squeezed.ravel(), half.frame(1).density.ravel())[0, 1] > 0.999
+
+
+def test_a_second_video_extends_the_set(films, tmp_path):
+    out = tmp_path / "mine"
+    imported(films, out)
+    imported(films, out, "with sound.mp4", name="loud")
+    assert opened(out).names == ["mute", "loud"]
+    assert list(json.loads((out / "manifest-mine.json").read_text())["videos"]) == ["loud", "mute"]
+
+
+def test_the_same_video_again_is_kept_and_new_settings_replace_it(films, tmp_path):
+    out = tmp_path / "mine"
+    imported(films, out, caption="old words")
+    assert imported(films, out, caption="old words").skipped
+    again = imported(films, out, sigma_px=9.0)
+    assert not again.skipped and opened(out).names == ["mute"]
+    assert opened(out).samples[0].clip.captions is None
+
+
+def test_an_interrupted_import_goes_on(films, tmp_path):
+    out = tmp_path / "mine"
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        imported(films, out, progress=stop)
+    seen = []
+    assert not imported(films, out, progress=lambda done, total: seen.append((done, total))).skipped
+    assert seen[-1] == (N, N) and opened(out).names == ["mute"]
+
+
+def test_a_foreign_data_set_is_not_extended(films, tmp_path):
+    (tmp_path / "fold_lists").mkdir()
+    (tmp_path / "fold_lists" / "AVAD_list_test_1_fps.txt").write_text("V1 5 25.0\n")
+    with pytest.raises(UserError, match="choose another --out or --set-name"):
+        imported(films, tmp_path, set_name="AVAD")
+    (tmp_path / "manifest-other.json").write_text("{}")
+    with pytest.raises(UserError, match="found another"):
+        imported(films, tmp_path, set_name="other")
+
+
+def test_caption_files_keep_what_all_lines_share(films, tmp_path):
+    file = tmp_path / "words.jsonl"
+    captions.write(file, {0: "first", 3: "then"}, model="captioner")
+    imported(films, tmp_path / "mine", captions=file)
+    assert opened(tmp_path / "mine").samples[0].clip.captions.by_frame == {0: "first", 3: "then"}
+    rows = captions.read_rows(tmp_path / "mine" / "captions" / "mine" / "mute.jsonl")
+    assert rows[3] == {"text": "then", "model": "captioner"}
+
+
+def test_frames_without_gaze_are_counted(films, tmp_path):
+    gaze = tmp_path / "gaze.csv"
+    gaze.write_text("observer,frame,x,y\na,0,5,5\na,4,6,6\n")
+    summary = import_video(films / "mute.mp4", gaze, tmp_path / "mine")
+    assert any(f"3 of {N} frames have no gaze" in line for line in summary.problems)
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"sigma_px": 3, "sigma_deg": 1}, "--sigma-px and --sigma-deg"),
+    ({"sigma_px": -1}, "--sigma-px"),
+    ({"sigma_deg": 1}, "--px-per-degree"),
+    ({"px_per_degree": 0}, "pixels per degree"),
+    ({"caption": "a", "captions": "b.jsonl"}, "--captions and --caption"),
+    ({"caption": " "}, "caption"),
+    ({"captions": "absent.jsonl"}, "absent.jsonl"),
+    ({"map_size": (0, 4)}, "--map-size"),
+    ({"name": "two words"}, "--name"),
+    ({"set_name": "../up"}, "--set-name"),
+    ({"screen": "10x10"}, "--screen"),
+    ({"first_frame": 2}, "--first-frame"),
+    ({"var": "eyes"}, "'eyes'"),
+])
+def test_mistakes_are_refused_in_one_line_before_anything_is_written(films, tmp_path, options, said):
+    with pytest.raises(UserError) as caught:
+        imported(films, tmp_path / "mine", **options)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_an_out_that_cannot_be_written_is_refused(films, tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "inside"):
+        with pytest.raises(UserError, match=r"expected a folder that can be written"):
+            imported(films, out)
+
+
+def test_a_file_that_is_no_video_is_refused(films, tmp_path):
+    with pytest.raises(UserError, match=r"gaze\.npz"):
+        import_video(films / "gaze.npz", films / "gaze.npz", tmp_path)
+
+
+def test_the_default_sigma_is_a_thirty_sixth_of_the_wider_side():
+    assert choose_sigma((404, 720)).pixels == 20
+    assert choose_sigma((720, 404), px_per_degree=30, degrees=0.5).pixels == 15
+
+
+def test_a_real_recording_falls_where_people_looked(tmp_path):
+    folder = shared("physics_clips_gaze")
+    summary = import_video(folder / "clips" / "clip_4.mov", folder / "gaze_screen_xy.npz", tmp_path / "balls",
+                           var="clip_4", screen="1024x768", map_size=(75, 100), sigma_deg=1, px_per_degree=30)
+    assert (summary.n_frames, summary.observers, summary.audio) == (300, 80, False)
+    sample = opened(tmp_path / "balls").samples[0]
+    scores = []
+    for i in range(60, 240, 30):  # the red ball is where red exceeds the others, away from the gate at left
+        frame = sample.clip.frames.read([i])[0].astype(int)
+        red = (frame[..., 0] - frame[..., 1:].max(-1) > 60)[:, 60:]
+        rows, columns = np.nonzero(red)
+        at = sample.truth.frame(i).density.astype(float)
+        ball = at[int(rows.mean() / 10), int((columns.mean() + 60) / 10)]
+        scores.append((ball - at.mean()) / at.std())
+    assert np.median(scores) > 1.5
