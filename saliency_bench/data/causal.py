@@ -1,0 +1,215 @@
+"""avt-causal, the embedded data set: short clips in which gaze is caused by sight, sound and words.
+
+`open_test` gives the test split.  It is written on first use to the cache, in the STAViS layout with real
+JPEG, WAV, .mat, captions and gaze by observer, and read back from there.  `open_training` gives training
+clips without end, drawn in memory.  Clip i of a split is a function of (seed, split, i) alone.
+
+What each clip's causes are is kept beside the layout (causes/avt-causal/<video>.json) for the oracles; no
+`Clip` carries it.  `python -m saliency_bench.data.causal` prints what each mode can know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saliency_bench.data import causal_law as law
+from saliency_bench.data import causal_render, stavis
+from saliency_bench.data.causal_law import FPS, FRAMES, SIZE, Scene
+from saliency_bench.data.causal_oracle import Oracle, causes_file, floor_map
+from saliency_bench.data.causal_render import RATE, SceneFrames, sound
+from saliency_bench.data.clip import Audio, Captions, Clip
+from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.data.density import density
+from saliency_bench.data.textfile import write_text
+from saliency_bench.data.truth import FrameTruth, fixation_map
+from saliency_bench.errors import UserError
+
+NAME = "avt-causal"
+CLIPS = 48
+
+
+class SceneTruth:
+    """Ground truth of a scene, computed from its observers' gaze."""
+
+    n_frames, size = FRAMES, SIZE
+
+    def __init__(self, scene: Scene, rng: np.random.Generator):
+        self._scene, self._rng = scene, rng
+
+    @cached_property
+    def _gaze(self) -> np.ndarray:
+        return law.draw_gaze(self._scene, self._rng)
+
+    def gaze(self) -> np.ndarray:
+        return self._gaze
+
+    def frame(self, index: int) -> FrameTruth:
+        points = self._gaze[:, index]
+        return FrameTruth(density(points, SIZE, law.SIGMA), fixation_map(points, SIZE))
+
+
+class CausalStream:
+    """The clips of a split, drawn when asked for; frames, sound and truth are computed at first use."""
+
+    def __init__(self, seed: int, split: str = "train", length: int = 10**9):
+        if seed < 0:
+            raise UserError(f"{NAME}: expected a seed from 0, found {seed}; give another")
+        self.seed, self.split, self.length = seed, split, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.length:
+            raise IndexError(f"clip {index} of {self.length}")
+        drawing, background, observing = law.generators(self.seed, self.split, index)
+        scene = law.draw_scene(drawing)
+        clip = Clip(self.name(index), FRAMES, SIZE, FPS, frames=SceneFrames(scene, background),
+                    audio=Audio(RATE, lambda: sound(scene)), captions=Captions(scene.captions()))
+        return Sample(clip, SceneTruth(scene, observing))
+
+    def name(self, index: int) -> str:
+        return f"{self.split}_{index:05d}"
+
+    def scene(self, clip: int | str) -> Scene:
+        """The causes of a clip by number or name: for the oracle only."""
+        if isinstance(clip, str):
+            if not re.fullmatch(rf"{re.escape(self.split)}_\d+", clip):
+                raise UserError(f"{clip}: expected a clip of {NAME} such as {self.name(0)}; "
+                                "the oracle knows no other")
+            clip = int(clip.rpartition("_")[2])
+        return law.draw_scene(law.generators(self.seed, self.split, clip)[0])
+
+
+def open_training(seed: int) -> Dataset:
+    """Training clips without end; independent of every test split."""
+    stream = CausalStream(seed)
+    content = hashlib.sha256(f"{NAME} v{law.VERSION} {stream.split} seed {seed}".encode())
+    return Dataset(NAME, "train", samples=stream, names=(), manifest=content.hexdigest(), notes=facts(seed),
+                   endless=True, oracle=lambda mode: Oracle(mode, stream.scene))
+
+
+def open_test(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> Dataset:
+    """The test split of `clips` clips, written to the cache on first use.
+
+    cache : folder of the cache; by default $SALIENCY_BENCH_CACHE, else ~/.cache/saliency-bench
+
+    `Dataset.manifest` is the `manifest_hash` taken when the split was written.  Raises `UserError` where the
+    cache cannot be written or holds something else.
+    """
+    if seed < 0 or clips < 1:
+        raise UserError(f"{NAME}: expected a seed from 0 and at least one clip, found seed {seed} and "
+                        f"{clips} clips; give others")
+    root = test_root(cache, seed, clips)
+    try:
+        if not root.exists():
+            with _locked(root.with_name(root.name + ".lock")):
+                if not root.exists():
+                    _write(root, seed, clips)
+    except OSError as error:
+        raise UserError(f"{error.filename or root}: expected a cache folder that can be written, found "
+                        f"{error.strerror or error}; set SALIENCY_BENCH_CACHE to another") from error
+    try:
+        content = str(json.loads((root / f"manifest-{NAME}.json").read_text("utf-8"))["content"])
+        centre = np.load(root / "centre.npy", allow_pickle=False)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{root}: expected {NAME} as this version writes it, found {type(error).__name__} "
+                        f"({error}); delete the folder, it is written again") from error
+    found = stavis.open_set(root, NAME, split="test")
+    return replace(found, manifest=content, notes=facts(seed), centre=centre,
+                   oracle=lambda mode: Oracle(mode, root))
+
+
+def test_root(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> Path:
+    """Folder of a test split, whether or not it is written yet."""
+    base = Path(cache or os.environ.get("SALIENCY_BENCH_CACHE") or Path.home() / ".cache" / "saliency-bench")
+    return base / f"{NAME}-v{law.VERSION}-{_generator()}-seed{seed}-clips{clips}"
+
+
+@lru_cache
+def _generator() -> str:
+    """Digest of the code that draws clips: another generator never reads this one's files."""
+    sources = (Path(module.__file__ or "").read_bytes() for module in (law, causal_render))
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:8]
+
+
+def facts(seed: int) -> dict[str, Any]:
+    """What a table or a manifest has to state of the set."""
+    return {"generator": f"{NAME} v{law.VERSION}", "seed": seed, "observers": law.OBSERVERS,
+            "sigma_px": law.SIGMA, "fixation_spread_px": law.OFFSET, "causes": dict(law.WEIGHTS),
+            "captions_that_say_where": law.LOCATED}
+
+
+def _write(root: Path, seed: int, clips: int) -> None:
+    """Write the split beside `root` and move it there when complete; what an interrupted run left is kept."""
+    partial = root.with_name(root.name + ".partial")
+    writer = stavis.StavisWriter(partial, NAME)
+    stream = CausalStream(seed, "test", clips)
+    rows = []
+    for index in range(clips):
+        clip, truth = (sample := stream[index]).clip, sample.truth
+        assert clip.frames is not None and clip.audio is not None and clip.captions is not None
+        write_text(causes_file(partial, clip.name), json.dumps(stream.scene(index).to_json()))
+        writer.video(clip.name, frames=clip.frames.read(range(FRAMES)), fps=FPS,
+                     truth=(truth.frame(i) for i in range(FRAMES)), audio=(RATE, clip.audio.samples),
+                     captions=clip.captions.by_frame, gaze=truth.gaze())
+        rows.append((clip.name, FRAMES, FPS))
+    writer.fold_list("test", rows)
+    np.save(partial / "centre.npy", floor_map())
+    content = manifest_hash(stavis.open_set(partial, NAME, split="test"))
+    writer.manifest({**facts(seed), "clips": clips, "fps": FPS, "content": content})
+    shutil.rmtree(partial / ".partial", ignore_errors=True)  # the writer's own, empty by now
+    os.replace(partial, root)
+
+
+def manifest_hash(dataset: Dataset) -> str:
+    """sha256 over the decoded content of all clips: frames, sound, captions, fixation maps and gaze."""
+    digest = hashlib.sha256()
+    for clip, truth in ((sample.clip, sample.truth) for sample in dataset):
+        described = [clip.name, clip.n_frames, clip.size, clip.fps, clip.modalities,
+                     clip.captions.by_frame if clip.captions else None,
+                     clip.audio.rate if clip.audio else None]
+        digest.update(json.dumps(described).encode())
+        gaze = truth.gaze()
+        arrays = chain(
+            [] if clip.audio is None else [clip.audio.samples],
+            [] if gaze is None else [np.nan_to_num(gaze, nan=-1.0)],
+            () if clip.frames is None else (clip.frames.read([i]) for i in range(clip.n_frames)),
+            (truth.frame(i).fixations for i in range(truth.n_frames)))
+        for array in arrays:
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold `path` against other processes; the system lets go of it when this one ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            import fcntl
+        except ImportError:  # a system without such locks: two first uses at once are the user's to avoid
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    from saliency_bench.data.causal_gaps import main
+
+    main()

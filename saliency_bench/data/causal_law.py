@@ -1,0 +1,279 @@
+"""The law of avt-causal: what moves, sounds and is named in a scene, and where that makes observers look.
+
+A scene holds five objects, one of each shape, every one of another colour.  Three different ones, drawn
+uniformly and independently of everything else, have a role for the whole clip:
+
+    sight  it moves fast while the others drift (cause "motion"), or carries a bright, flickering rim while
+           the others are matt (cause "contrast"); half of the scenes each
+    sound  the tone is its: the pitch says its shape and height, the loudness follows its pulsation
+    text   the caption names it, and in a share of the clips also says where it is
+
+A fixation is on the sight, sound or text object or near the centre of the screen, with probabilities
+`WEIGHTS`.  It follows its object at a fixed Gaussian offset, so given the scene gaze at a frame has density
+
+    p(x) = sum over roles r of WEIGHTS[r] N(x; position of r's object, OFFSET^2)
+           + WEIGHTS["centre"] N(x; middle of the screen, BIAS^2)
+
+and the expected truth density is p with SIGMA^2 added to every variance.
+
+Conventions
+-----------
+position : (x, y) in pixels of the 96 x 144 frame, y downwards.  time : seconds from the clip's start.
+motion   : per axis a centre plus two sinusoids with uniform random phases.  Scenes in which two objects come
+           closer than `APART` at any frame are rejected, so nothing is ever hidden behind something else.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from saliency_bench.data.density import density
+
+#: Part of what tables say of the set; raise it when any clip or truth changes.
+VERSION = 1
+
+SIZE = (96, 144)
+FPS = 12.0
+FRAMES = 36
+OBSERVERS = 24
+
+SHAPES = ("circle", "square", "triangle", "star", "cross")
+OBJECTS = len(SHAPES)
+COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
+ROWS = ("upper", "middle", "lower")
+COLUMNS = ("left", "middle", "right")
+ROLES = ("sight", "sound", "text")
+
+WEIGHTS = {"sight": 0.22, "sound": 0.33, "text": 0.38, "centre": 0.07}
+LOCATED = 0.9  # share of the clips whose captions also say where
+
+OFFSET = 4.5  # px, s.d. of a fixation around its object
+BIAS = (18.0, 12.0)  # px, s.d. in x and y of fixations that follow nothing
+SIGMA = 6.0  # px, blur of the truth density
+REST = 0.15  # chance that a frame without gaze follows a fixation: 3 % of all frames
+
+PULSE = 0.12  # share by which a radius swings around its mean
+APART = 21.0  # px, least distance of two objects: more than two of the largest outlines
+MARGIN = 11.0  # px, least distance of an object from the border
+
+_CENTRE = (SIZE[1] / 2, SIZE[0] / 2)
+_TIMES = np.arange(FRAMES) / FPS
+_TRIES = 48
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Paths of n x 5 objects: `centre` (n, 5, 2) px; `reach` px, `hertz`, `phase` (n, 5, 2, 2)."""
+
+    centre: np.ndarray
+    reach: np.ndarray
+    hertz: np.ndarray
+    phase: np.ndarray
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Positions (n, len(times), 5, 2) in px at `times` in seconds."""
+        angle = 2 * np.pi * self.hertz[:, None] * np.asarray(times, np.float64)[:, None, None, None]
+        angle += self.phase[:, None]
+        terms = self.reach[:, None] * np.sin(angle, out=angle)
+        return self.centre[:, None] + terms[..., 0] + terms[..., 1]
+
+    @property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        return self.centre, self.reach, self.hertz, self.phase
+
+    def __getitem__(self, index: Any) -> Motion:
+        return Motion(*(part[index] for part in self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything that determines a clip but its background; objects are in the order of `SHAPES`.
+
+    colours           : indices into `COLOURS`
+    radius            : (5,) px before pulsation;  pulse_hertz, pulse_phase : (5,) rhythm of the pulsation
+    motion            : paths of the objects (n = 1)
+    sight, sound, text: the objects with these roles
+    by_motion         : the sight object moves fast; otherwise it stands out
+    located           : captions also say where
+    """
+
+    colours: tuple[int, ...]
+    radius: np.ndarray
+    pulse_hertz: np.ndarray
+    pulse_phase: np.ndarray
+    motion: Motion
+    sight: int
+    sound: int
+    text: int
+    by_motion: bool
+    located: bool
+
+    def positions(self, times: np.ndarray) -> np.ndarray:
+        """(len(times), 5, 2) x, y in px."""
+        return self.motion.at(times)[0]
+
+    def pulses(self, times: np.ndarray) -> np.ndarray:
+        """(len(times), 5) pulsation in [-1, 1]."""
+        times = np.asarray(times, np.float64)[:, None]
+        return np.sin(2 * np.pi * self.pulse_hertz * times + self.pulse_phase)
+
+    def captions(self) -> dict[int, str]:
+        """{frame: sentence}, one entry a change: "a red circle" or "a red circle, upper left"."""
+        colour = COLOURS[self.colours[self.text]]
+        name = f"{'an' if colour == 'orange' else 'a'} {colour} {SHAPES[self.text]}"
+        if not self.located:
+            return {0: name}
+        cells = cell(self.positions(_TIMES)[:, self.text])
+        changes = [0, *(np.flatnonzero(np.diff(cells)) + 1)]
+        return {int(f): f"{name}, {cell_name(cells[f])}" for f in changes}
+
+    def to_json(self) -> dict[str, Any]:
+        return _listed(asdict(self))
+
+    @classmethod
+    def from_json(cls, causes: dict[str, Any]) -> Scene:
+        arrays = {k: np.array(causes[k], np.float64) for k in ("radius", "pulse_hertz", "pulse_phase")}
+        motion = Motion(**{k: np.array(v, np.float64) for k, v in causes["motion"].items()})
+        return cls(**{**causes, **arrays, "colours": tuple(causes["colours"]), "motion": motion})
+
+
+def cell(positions: np.ndarray) -> np.ndarray:
+    """Which of the 3 x 3 cells of the screen, row by row, holds each (..., 2) position."""
+    x, y = positions[..., 0], positions[..., 1]
+    row, column = ((v >= n / 3).astype(np.int64) + (v >= 2 * n / 3) for v, n in ((y, SIZE[0]), (x, SIZE[1])))
+    return 3 * row + column
+
+
+def cell_name(index: int) -> str:
+    """The words for a cell: "upper left" ... "middle" ... "lower right"."""
+    row, column = ROWS[index // 3], COLUMNS[index % 3]
+    return row if row == column else f"{row} {column}"
+
+
+def generators(seed: int, split: str, index: int) -> list[np.random.Generator]:
+    """Independent generators of a clip's scene, background and gaze, from (seed, split, index) alone."""
+    root = np.random.SeedSequence([seed, zlib.crc32(split.encode()), index])
+    return [np.random.default_rng(child) for child in root.spawn(3)]
+
+
+def draw_scene(rng: np.random.Generator) -> Scene:
+    """One accepted scene."""
+    order = rng.permutation(OBJECTS)
+    by_motion, located = bool(rng.random() < 0.5), bool(rng.random() < LOCATED)
+    colours = tuple(int(c) for c in rng.permutation(len(COLOURS))[:OBJECTS])
+    looks = dict(radius=rng.uniform(6, 7, OBJECTS), pulse_hertz=rng.uniform(1.2, 2.8, OBJECTS),
+                 pulse_phase=rng.uniform(0, 2 * np.pi, OBJECTS))
+    motion = draw_motions(rng, 1, by_motion)
+    place = np.argsort(order)  # motions come in the order of the roles
+    return Scene(colours=colours, motion=motion[:, place], sight=int(order[0]), sound=int(order[1]),
+                 text=int(order[2]), by_motion=by_motion, located=located, **looks)
+
+
+def draw_motions(rng: np.random.Generator, count: int, fast: bool) -> Motion:
+    """Motions of `count` accepted scenes; the first object moves fast if `fast`, the others drift."""
+    tries = min(4096, _TRIES * count)
+    kept: list[Motion] = []
+    while sum(len(k.centre) for k in kept) < count:
+        some = _candidates(rng, tries, fast)
+        for times in (_TIMES[:1], _TIMES[12::12], _TIMES):  # most collisions show at a few frames already
+            some = some[np.flatnonzero(apart(some.at(times)) >= APART)]
+        kept.append(some)
+    return Motion(*(np.concatenate(parts)[:count] for parts in zip(*(k.parts for k in kept), strict=True)))
+
+
+def apart(positions: np.ndarray) -> np.ndarray:
+    """Least distance (n,) in px of any two of the objects over the times of `positions` (n, times, 5, 2)."""
+    first, second = np.triu_indices(OBJECTS, 1)
+    across, down = np.moveaxis(positions[:, :, first] - positions[:, :, second], -1, 0)
+    return np.sqrt((across * across + down * down).min((1, 2)))
+
+
+def _candidates(rng: np.random.Generator, n: int, fast: bool) -> Motion:
+    shape = (n, OBJECTS, 2)
+    reach = np.stack([rng.uniform(4, 9, shape), rng.uniform(0.8, 2, shape)], -1)
+    hertz = np.stack([rng.uniform(0.06, 0.16, shape), rng.uniform(0.25, 0.45, shape)], -1)
+    phase = rng.uniform(0, 2 * np.pi, (*shape, 2))
+    if fast:  # the second term becomes an orbit, which never stops
+        reach[:, 0, :, 0] = rng.uniform(2, 4, (n, 2))
+        reach[:, 0, :, 1] = rng.uniform(8, 10, (n, 2))
+        hertz[:, 0, :, 1] = rng.uniform(1.0, 1.3, (n, 1))
+        phase[:, 0, 1, 1] = phase[:, 0, 0, 1] + rng.choice([-0.5, 0.5], n) * np.pi
+    low = MARGIN + reach.sum(-1)
+    return Motion(rng.uniform(low, np.array(SIZE[::-1]) - low), reach, hertz, phase)
+
+
+def draw_gaze(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Gaze (OBSERVERS, FRAMES, 2) float32 in px, NaN between some fixations.
+
+    Every fixation lasts 3 to 6 frames and draws its cause anew; the clip begins at a random moment of one.
+    """
+    cycles = np.array(list(product((3, 4, 5, 6), (0, 1))))  # frames of fixation, frames of rest
+    chance = np.where(cycles[:, 1] == 1, REST, 1 - REST) / 4
+    longer = chance * cycles.sum(1)  # a moment falls into a long cycle more often
+    shape = (OBSERVERS, FRAMES // 3 + 2)
+    drawn = rng.choice(len(cycles), shape, p=chance)
+    drawn[:, 0] = rng.choice(len(cycles), OBSERVERS, p=longer / longer.sum())
+    length, rest = cycles[drawn, 0], cycles[drawn, 1]
+    end = np.cumsum(length + rest, 1)
+    end -= np.floor(rng.random((OBSERVERS, 1)) * end[:, :1]).astype(np.int64)
+
+    frames = np.arange(FRAMES)
+    current = (end[:, :, None] <= frames).sum(1)  # (observers, frames): which fixation
+    pick = lambda values: np.take_along_axis(values, current, 1)  # noqa: E731
+    cause = pick(rng.choice(4, shape, p=list(WEIGHTS.values())))
+    steps = rng.standard_normal((*shape, 2))
+    step = np.stack([pick(steps[..., 0]), pick(steps[..., 1])], -1)
+
+    followed = np.array([scene.sight, scene.sound, scene.text, 0])[cause]
+    on_object = scene.positions(_TIMES)[frames, followed] + OFFSET * step
+    on_centre = np.array(_CENTRE) + np.array(BIAS) * step
+    gaze = np.where((cause == 3)[..., None], on_centre, on_object)
+    gaze = np.clip(gaze, 0, np.array(SIZE[::-1]) - 1e-3)
+    gaze[frames >= pick(end - rest)] = np.nan
+    return gaze.astype(np.float32)
+
+
+def object_weights(scene: Scene) -> np.ndarray:
+    """(5,) share of the fixations on each object, known to whoever knows the scene."""
+    weights = np.zeros(OBJECTS)
+    for role in ROLES:
+        weights[getattr(scene, role)] = WEIGHTS[role]
+    return weights
+
+
+def mixture(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Expected truth density SIZE, summing to 1, of objects (k, 2) px with `weights` (k,) of the gaze."""
+    return normalised(centre_bias() + sum(w * blob(p) for p, w in zip(positions, weights, strict=True) if w))
+
+
+def normalised(density_map: np.ndarray) -> np.ndarray:
+    return density_map / density_map.sum()
+
+
+def spread() -> float:
+    """S.d. in px of the expected truth density around an object."""
+    return float(np.hypot(OFFSET, SIGMA))
+
+
+def blob(position: np.ndarray) -> np.ndarray:
+    """Expected truth density of the fixations on one object, unit mass on the unbounded plane."""
+    return density(position, SIZE, spread()) / (2 * np.pi * spread() ** 2)
+
+
+@cache
+def centre_bias() -> np.ndarray:
+    """Expected truth density of the fixations that follow nothing; their mass is WEIGHTS["centre"]."""
+    across, down = (float(np.hypot(s, SIGMA)) for s in BIAS)
+    return WEIGHTS["centre"] * density(np.array(_CENTRE), SIZE, (down, across)) / (2 * np.pi * across * down)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _listed(v) for k, v in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
