@@ -1,0 +1,97 @@
+"""Diffusion of saliency maps: noise schedule, signal scale, x0-prediction, deterministic DDIM (Song et al.
+2021).
+
+Conventions
+-----------
+map    : (B, H, W) in [0, 1], a density divided by its maximum.
+signal : the map in the network's range, 2 map - 1 ("signed") or map ("unit").
+t      : index 0..999 into the table of cumulative products; the papers' t in 1..1000 is t + 1 here.
+
+    x_t = sqrt(abar_t) s x0 + sqrt(1 - abar_t) eps,   s the signal scale
+
+The network predicts x0 itself, not s x0.  A scale below one raises the noise at every t (Chen 2023): a small
+network then has to look at its conditions, since little of the map shows through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saliency_bench.models.tavdiff.config import DiffusionConfig
+
+STEPS = 1000
+
+
+def cumulative_alphas(schedule: str) -> np.ndarray:
+    """abar (1000,) float64: "cosine" (Nichol & Dhariwal 2021, s = .008) or "linear" (beta 1e-4 to .02)."""
+    if schedule == "linear":
+        betas = np.linspace(1e-4, 0.02, STEPS)
+    else:
+        bar = np.cos((np.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * math.pi / 2) ** 2
+        betas = np.minimum(1 - bar[1:] / bar[:-1], 0.999)
+    return np.cumprod(1 - betas)
+
+
+def sampling_times(steps: int, rule: str) -> list[int]:
+    """The `steps` network times and the closing one, descending.
+
+    "paper"    : S 999/S, (S-1) 999/S, ..., 0, rounded half up; 999, 749, 500, 250, 0 for S = 4
+    "trailing" : 1000, 1000 - 1000/S, ... rounded, less one; 999, 749, 499, 249, -1 for S = 4
+    """
+    if rule == "trailing":
+        return [*(int(t) - 1 for t in np.round(np.arange(STEPS, 0, -STEPS / steps))[:steps]), -1]
+    return [math.floor(k * (STEPS - 1) / steps + 0.5) for k in range(steps, -1, -1)]
+
+
+class Diffusion:
+    """Noising and deterministic sampling under one `DiffusionConfig`."""
+
+    def __init__(self, config: DiffusionConfig):
+        self.config = config
+        self.alphas = torch.from_numpy(cumulative_alphas(config.schedule))
+
+    def signal(self, maps: Tensor) -> Tensor:
+        """[0, 1] to the network's range."""
+        return maps * 2 - 1 if self.config.range == "signed" else maps
+
+    def maps(self, signal: Tensor) -> Tensor:
+        """The network's range to [0, 1]; what falls outside is cut."""
+        return ((signal + 1) / 2 if self.config.range == "signed" else signal).clamp(0, 1)
+
+    def clamp(self, signal: Tensor) -> Tensor:
+        """Predicted x0 cut to its range, unless the config leaves it."""
+        return (
+            signal.clamp(-1.0 if self.config.range == "signed" else 0.0, 1.0) if self.config.clamp else signal
+        )
+
+    def add_noise(self, signal: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """x_t (B, H, W) of x0 `signal` at table indices `t` (B,)."""
+        bar = self.alphas.to(signal.device)[t].view(-1, 1, 1)
+        scale = self.config.signal_scale
+        return bar.sqrt().to(signal.dtype) * scale * signal + (1 - bar).sqrt().to(signal.dtype) * noise
+
+    def ddim(self, x: Tensor, signal: Tensor, now: int, then: int) -> Tensor:
+        """One DDIM step (eta = 0) from x at `now`, given x0 `signal`, to index `then`; -1 has no noise."""
+        bar_now, bar_then = float(self.alphas[now]), 1.0 if then < 0 else float(self.alphas[then])
+        scaled = signal * self.config.signal_scale
+        noise = (x - math.sqrt(bar_now) * scaled) / math.sqrt(1 - bar_now)
+        return math.sqrt(bar_then) * scaled + math.sqrt(1 - bar_then) * noise
+
+    def sample(self, predict: Callable[[Tensor, int], Tensor], noise: Tensor, steps: int) -> Tensor:
+        """Maps (B, H, W) in [0, 1] from Gaussian `noise`; `predict(x, t)` is the network's x0, called
+        `steps` times.
+
+        The last prediction is the result ("x0"), or one more update to the closing time is made ("ddim").
+        """
+        times = sampling_times(steps, self.config.times)
+        x, signal = noise, noise
+        for now, then in pairwise(times):
+            signal = self.clamp(predict(x, now))
+            x = self.ddim(x, signal, now, then)
+        return self.maps(signal if self.config.final == "x0" else x / self.config.signal_scale)

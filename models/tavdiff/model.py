@@ -1,0 +1,114 @@
+"""TAVDiff as the harness loads, trains and saves it; the network itself is in network.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saliency_bench.errors import UserError
+from saliency_bench.models.adapter import LoadOptions, SlidingWindowModel, WindowBatch
+from saliency_bench.models.tavdiff.config import load_preset
+from saliency_bench.models.tavdiff.network import MODES, TAVDiff
+from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights
+
+__all__ = ["MODES", "TAVDiff", "TAVDiffModel", "load_weights", "save_weights"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+# Short names of the settings that a run may change without other weights.
+SHORT = {"steps": "sampling.steps", "samples": "sampling.samples"}
+
+
+class TAVDiffModel(SlidingWindowModel):
+    """TAVDiff with weights of one mode.
+
+    Options: `preset` ("nano", "paper"), `steps`, `samples` (maps averaged per frame), any `sampling.*` or
+    `diffusion.clamp|times|final` field, and `untrained=true` for random weights, which then allows every
+    field.
+    """
+
+    name, modes = "tavdiff", MODES
+
+    def __init__(self, network: TAVDiff, record: Mapping[str, Any] | None = None):
+        super().__init__()
+        self.network, self.record = network, dict(record or {})
+        self.mode = network.mode
+        self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
+        self.window = network.config.adapter_window(network.mode)
+
+    @classmethod
+    def load(cls, options: LoadOptions) -> TAVDiffModel:
+        """Weights given, shipped or, if asked, random; those of another mode or preset raise `UserError`."""
+        settings = {SHORT.get(k, k): v for k, v in options.options.items()}
+        preset = settings.pop("preset", None)
+        untrained = str(settings.pop("untrained", False)).lower() in ("true", "1", "yes")
+        if options.mode not in MODES:
+            raise UserError(
+                f"tavdiff: mode {options.mode!r} is not one of its modes; choose from {', '.join(MODES)}"
+            )
+        if untrained:
+            if options.weights is not None:
+                raise UserError(f"tavdiff: untrained=true and weights {options.weights} exclude each other; "
+                                "leave one out")
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(options.seed)
+                network = TAVDiff(load_preset(str(preset or "nano"), settings), options.mode)
+            model = cls(network)
+            model.weights = f"untrained, seed {options.seed}"
+            return model.setup(options)
+        path = options.weights or shipped(str(preset or "nano"), options.mode)
+        if preset is not None and (found := describe_weights(path)["config"].get("preset")) != preset:
+            raise UserError(f"{path}: expected weights of preset {preset}, found preset {found}; "
+                            "leave out the preset or give other weights")
+        for field in settings:
+            if not (field.startswith("sampling.") or field in ("diffusion.clamp", "diffusion.times",
+                                                               "diffusion.final")):
+                raise UserError(
+                    f"tavdiff: {field} is not an option of trained weights; they take preset, steps, "
+                    "samples, diffusion.clamp, diffusion.times and diffusion.final"
+                )
+        network, record = load_weights(path, options.mode, settings)
+        model = cls(network, record)
+        model.weights = f"{path.stem}@{describe_weights(path)['sha256'][:12]}"
+        return model.setup(options)
+
+    @classmethod
+    def create(
+        cls, mode: str, preset: str = "nano", options: Mapping[str, Any] | None = None
+    ) -> TAVDiffModel:
+        """A model to be trained: a preset with dotted fields replaced, encoders from the files it names."""
+        return cls(TAVDiff(load_preset(preset, options), mode))
+
+    def loss(
+        self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Training loss of windows whose ground truth is `density` (B, h, w), any positive scale."""
+        return self.network.loss(batch, density, generator=generator)
+
+    def save(self, path: Path, record: Mapping[str, Any]) -> Path:
+        """Write the weights in half precision, with the TOML that describes them beside."""
+        return save_weights(path, self.network, record)
+
+    def setup(self, options: LoadOptions) -> TAVDiffModel:
+        super().setup(options)
+        return self
+
+    def forward(self, batch: WindowBatch) -> Tensor:
+        """Maps (B, H, W) in [0, 1], a function of the windows and their seeds."""
+        return self.network.sample(batch)
+
+
+def shipped(preset: str, mode: str) -> Path:
+    """Weights that come with the package; where absent, a `UserError` says how to train them."""
+    path = WEIGHTS / f"{preset}-{mode}.safetensors"
+    if not path.is_file():
+        load_preset(preset)
+        raise UserError(
+            f"tavdiff({mode}): expected weights {path.name} in {WEIGHTS}, found none; train them: "
+            f"saliency-bench train tavdiff --mode {mode} --preset {preset} --minutes 20, or give --weights FILE"
+        )
+    return path

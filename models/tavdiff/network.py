@@ -1,0 +1,235 @@
+"""TAVDiff: saliency maps by diffusion, conditioned on text, audio and visual features (arXiv 2504.14267).
+
+`TAVDiff` is the network with its training loss and its sampler; `TAVDiffModel` is what the harness loads. 
+The mode decides which conditions exist; nothing stands in for a modality outside the mode:
+
+    TAV  sound tokens and the image-text response      AV  sound tokens and visual tokens
+    TV   the image-text response                       TA  sound tokens and text tokens
+    V    visual tokens
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saliency_bench.data.clip import MODALITIES
+from saliency_bench.errors import UserError
+from saliency_bench.models.adapter import WindowBatch
+from saliency_bench.models.encoders.convert import (
+    convert_clip_text,
+    convert_s3d,
+    convert_soundnet,
+    load_encoder,
+    read_checkpoint,
+)
+from saliency_bench.models.encoders.s3d import S3D
+from saliency_bench.models.encoders.soundnet import SoundNet, tune_first_layer
+from saliency_bench.models.encoders.text import TextEncoder, WordTokeniser, clip_text
+from saliency_bench.models.tavdiff.conditions import Conditions, Packer
+from saliency_bench.models.tavdiff.config import TAVDiffConfig
+from saliency_bench.models.tavdiff.denoisers import MapTransformer
+from saliency_bench.models.tavdiff.diffusion import STEPS, Diffusion
+from saliency_bench.models.tavdiff.sitr import SITR
+from saliency_bench.models.tavdiff.unet import UNet
+
+MODES = ("TAV", "AV", "TV", "TA", "V")
+
+
+class TAVDiff(nn.Module):
+    """The network of one mode.
+
+    With `pretrained` off the encoder files that the config names are not read: the caller loads all weights.
+    """
+
+    def __init__(self, config: TAVDiffConfig, mode: str, pretrained: bool = True):
+        super().__init__()
+        if mode not in MODES:
+            raise UserError(f"tavdiff: mode {mode!r} is not one of its modes; choose from {', '.join(MODES)}")
+        self.config, self.mode = config, mode
+        self.diffusion = Diffusion(config.diffusion)
+        c, inputs = config, {}
+        if "V" in mode:
+            self.visual = S3D(c.visual.width, c.visual.layer, c.visual.strides, momentum=c.visual.momentum)
+            channels = self.visual.channels[c.visual.layer]
+            inputs["visual"] = c.sitr.width if "T" in mode else channels
+        if "T" in mode:
+            self.text = text_encoder(c, pretrained)
+            if "V" in mode:
+                self.sitr = SITR(channels, self.text.width, c.sitr, c.denoiser.token_norm)
+            else:
+                inputs["text"] = self.text.width
+        audio_tokens = 0
+        if "A" in mode:
+            self.audio = SoundNet(c.audio.channels, c.audio.layer, momentum=c.audio.momentum)
+            if c.audio.filters == "tones":
+                tune_first_layer(self.audio, c.audio.rate)
+            inputs["audio"] = self.audio.channels[-1]
+            audio_tokens = self._audio_length()
+        reference = (c.window.map_size[0] // c.denoiser.patch, c.window.map_size[1] // c.denoiser.patch)
+        # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.
+        normalise = [k for k in inputs if c.denoiser.token_norm and not (k == "visual" and "T" in mode)]
+        self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, c.denoiser.align_scale,
+                           audio_tokens, normalise)
+        sequences = 1 if c.denoiser.packing == "joint" else len(inputs)
+        network = UNet if c.denoiser.kind == "unet" else MapTransformer
+        self.denoiser = network(c.denoiser, c.window.map_size, sequences)
+        if pretrained:
+            self._read_encoders()
+        for name in c.frozen:
+            if hasattr(self, name):
+                getattr(self, name).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> TAVDiff:
+        """Training mode for all but the frozen encoders, whose statistics stay as they are."""
+        super().train(mode)
+        for name in self.config.frozen:
+            if hasattr(self, name):
+                getattr(self, name).eval()
+        return self
+
+    def conditions(self, batch: WindowBatch, density: Tensor | None = None) -> Conditions:
+        """Encode the windows; `density` (B, h, w) lets SITR choose its word in training."""
+        self._require(batch)
+        tokens: dict[str, Tensor] = {}
+        grid = mask = response = None
+        if "V" in self.mode:
+            assert batch.frames is not None
+            features = self.visual(batch.frames)
+            if self.config.visual.time == "mean":
+                features = features.mean(2, keepdim=True)
+            grid = (features.shape[2], features.shape[3], features.shape[4])
+            tokens["visual"] = features.flatten(2).transpose(1, 2)
+        if "T" in self.mode:
+            assert batch.captions is not None
+            words = self.text(batch.captions)
+            if grid is not None:
+                tokens["visual"], response = self.sitr(tokens["visual"], grid, words.tokens, words.content,
+                                                       words.pooled, density)
+            else:
+                tokens["text"], mask = words.tokens, words.content
+        if "A" in self.mode:
+            assert batch.audio is not None
+            tokens["audio"] = self._audio_tokens(batch.audio)
+        packed = self.pack(tokens, grid, mask)
+        packed.response = response
+        return packed
+
+    def loss(self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None,
+             noise: Tensor | None = None, t: Tensor | None = None) -> Tensor:
+        """Mean squared error between the map and its prediction from a noised one (Algorithm 1, eq. 8).
+
+        density   : (B, h, w), any positive scale; resized to the map size and divided by its maximum
+        generator : source of `t` (B,) in 0..999 and `noise` (B, H, W) where they are not given
+        Windows whose density is zero everywhere have no target and are left out of the mean.
+        """
+        density = density.to(next(self.denoiser.parameters()))
+        peak = density.flatten(1).amax(1)
+        size = self.config.window.map_size
+        if tuple(density.shape[1:]) != tuple(size):
+            shrinks = density.shape[1] >= size[0]
+            resized = F.interpolate(density.unsqueeze(1), size, mode="area" if shrinks else "bilinear")[:, 0]
+        else:
+            resized = density
+        top = resized.flatten(1).amax(1).clamp_min(torch.finfo(resized.dtype).tiny)
+        signal = self.diffusion.signal(resized / top[:, None, None])
+        source = torch.device("cpu") if generator is None else generator.device
+        if t is None:
+            t = torch.randint(STEPS, (len(batch),), generator=generator, device=source)
+        if noise is None:
+            noise = torch.randn(signal.shape, generator=generator, device=source)
+        t, noise = t.to(signal.device), noise.to(signal)
+        prepared = self.denoiser.prepare(self.conditions(batch, resized))
+        predicted = self._activate(self.denoiser(self.diffusion.add_noise(signal, noise, t), t, prepared))
+        error = (predicted - signal).square().flatten(1).mean(1)
+        valid = (peak > 0).to(error)
+        return (error * valid).sum() / valid.sum().clamp_min(1)
+
+    @torch.no_grad()
+    def sample(self, batch: WindowBatch, steps: int | None = None, noise: Tensor | None = None) -> Tensor:
+        """Maps (B, H, W) in [0, 1]; `noise` is (samples, B, H, W) or (B, H, W), the samples are averaged.
+
+        Without `noise` each window draws its own from `batch.seeds`.  Conditions and their keys and values
+        are computed once, whatever the number of steps and samples.
+        """
+        noise = self.noise(batch) if noise is None else noise
+        noise = noise.unsqueeze(0) if noise.ndim == 3 else noise
+        prepared = self.denoiser.prepare(self.conditions(batch))
+
+        def predict(x: Tensor, t: int) -> Tensor:
+            return self._activate(self.denoiser(x, torch.full((len(x),), t, device=x.device), prepared))
+
+        steps = steps or self.config.sampling.steps
+        device = next(self.denoiser.parameters()).device
+        maps = [self.diffusion.sample(predict, draw.to(device), steps) for draw in noise]
+        return torch.stack(maps).mean(0)
+
+    def noise(self, batch: WindowBatch) -> Tensor:
+        """Gaussian noise (samples, B, H, W) that depends on each window's seed alone."""
+        size, samples = self.config.window.map_size, self.config.sampling.samples
+        rows = []
+        for seed in batch.seeds:
+            generator = torch.Generator().manual_seed(int(seed))
+            rows.append(torch.stack([torch.randn(size, generator=generator) for _ in range(samples)]))
+        return torch.stack(rows, 1)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return self.diffusion.signal(x.sigmoid()) if self.config.denoiser.output == "sigmoid" else x
+
+    def _audio_tokens(self, wave: Tensor) -> Tensor:
+        x = self.audio(wave)
+        if self.config.audio.final_pool:
+            x = F.max_pool1d(x, 2)
+        return x.transpose(1, 2)
+
+    @torch.no_grad()
+    def _audio_length(self) -> int:
+        """Number of sound tokens of a full buffer; raises `UserError` where the buffer is too short for any."""
+        training = self.audio.training
+        try:
+            length = self.audio.eval()(torch.zeros(1, self.config.audio.buffer)).shape[2]
+        except RuntimeError:
+            length = 0
+        self.audio.train(training)
+        length = length // 2 if self.config.audio.final_pool else length
+        if length < 1:
+            raise UserError(f"audio.buffer {self.config.audio.buffer}: too short for layer "
+                            f"{self.config.audio.layer} of SoundNet; use a longer buffer or an earlier audio.layer")
+        return length
+
+    def _require(self, batch: WindowBatch) -> None:
+        have = {"T": batch.captions, "A": batch.audio, "V": batch.frames}
+        for modality in self.mode:
+            if have[modality] is None:
+                raise UserError(
+                    f"tavdiff({self.mode}) needs {MODALITIES[modality]}, which the input does not have; "
+                    "choose a mode that the input can feed"
+                )
+
+    def _read_encoders(self) -> None:
+        """Weights of the encoders that the config names files for."""
+        readers = {"visual": convert_s3d, "audio": convert_soundnet}
+        for name, convert in readers.items():
+            path = getattr(self.config, name).weights
+            if path is not None and hasattr(self, name):
+                load_encoder(getattr(self, name), convert(read_checkpoint(Path(path))), path)
+
+
+def text_encoder(config: TAVDiffConfig, pretrained: bool = True) -> TextEncoder:
+    """The text encoder of a config; a CLIP tower without weights is refused unless text.random is set."""
+    c = config.text
+    if c.kind == "words":
+        return TextEncoder(WordTokeniser(c.words, c.context), c.width, c.heads, c.layers, causal=c.causal)
+    if pretrained and c.weights is None and not c.random:
+        raise UserError(
+            "text.weights: expected a file with the weights of CLIP's text tower "
+            f"({c.model}), found none set; give --set text.weights=FILE, or --set text.random=true "
+            "for random ones"
+        )
+    encoder = clip_text(c.model)
+    if pretrained and c.weights is not None:
+        load_encoder(encoder.tower, convert_clip_text(read_checkpoint(Path(c.weights))), c.weights)
+    return encoder

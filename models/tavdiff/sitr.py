@@ -1,0 +1,123 @@
+"""SITR, the saliency-oriented image-text response: which word answers to the image, and where.
+
+Conventions
+-----------
+visual  : (B, N, dv) tokens of T' x h x w places, time first.
+words   : (B, L, dt) text tokens; content (B, L) False for start, end and padding.
+density : (B, h', w') ground truth, any positive scale; used in training alone, to choose the word.
+
+Every word has a response map A_i = softmax over places of q_i . k / sqrt(d).  In training the chosen word is
+the one whose map overlaps the ground truth most; otherwise the one whose scores before the softmax are
+largest (each map sums to one, so the maps themselves cannot be ranked).  The result is f_tv = V (1 + A_i /
+max A_i): the value features of all places, raised where the word responds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saliency_bench.models.tavdiff.config import SitrConfig
+
+Grid = tuple[int, int, int]
+
+
+@dataclass
+class Response:
+    """Mean over heads of the words' maps (B, L, T', h, w), and the index (B,) of the word used."""
+
+    maps: Tensor
+    chosen: Tensor
+
+
+class SITR(nn.Module):
+    """Text and visual tokens into f_tv (B, M, width), and the words' responses if attention fuses them."""
+
+    def __init__(self, visual: int, text: int, config: SitrConfig, normalise: bool = True):
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.value = nn.Linear(visual, width)
+        self.norm = nn.LayerNorm(width) if normalise else nn.Identity()
+        if config.fusion == "sitr":
+            self.query, self.key = nn.Linear(text, width), nn.Linear(visual, width)
+            if config.response == "map":
+                self.lift = nn.Linear(1, width)
+        else:
+            self.sentence = nn.Linear(text, width)
+            if config.fusion == "concatenate":
+                self.join = nn.Linear(2 * width, width)
+
+    def forward(self, visual: Tensor, grid: Grid, words: Tensor, content: Tensor, pooled: Tensor,
+                density: Tensor | None = None) -> tuple[Tensor, Response | None]:
+        values = self.norm(self.value(visual))
+        if self.config.fusion != "sitr":
+            return self._repeat(values, self.sentence(pooled).unsqueeze(1)), None
+        scores = self._scores(words, visual)
+        maps = scores.softmax(-1)
+        allowed = torch.ones_like(content) if self.config.special_tokens else content
+        chosen = self._choose(scores, maps, allowed, grid, density)
+        fused = self._respond(values, maps, chosen)
+        mean = maps.mean(1)
+        return fused, Response(mean.unflatten(-1, grid), chosen[:, 0])
+
+    def _repeat(self, values: Tensor, sentence: Tensor) -> Tensor:
+        if self.config.fusion == "concatenate":
+            return self.join(torch.cat([values, sentence.expand_as(values)], -1))
+        return (values + sentence) * (0.5 if self.config.fusion == "repeat-average" else 1.0)
+
+    def _scores(self, words: Tensor, visual: Tensor) -> Tensor:
+        """q . k / sqrt(d), (B, heads, L, N)."""
+        heads = self.config.heads
+        q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (self.query(words), self.key(visual)))
+        return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+
+    @torch.no_grad()
+    def _choose(
+        self, scores: Tensor, maps: Tensor, allowed: Tensor, grid: Grid, density: Tensor | None
+    ) -> Tensor:
+        """Index of the chosen word, (B, 1) for all heads together or (B, heads)."""
+        if self.config.select_heads == "mean":
+            scores, maps = scores.mean(1, keepdim=True), maps.mean(1, keepdim=True)
+        rank = self._rank(scores)
+        if density is not None and self.training and self.config.train_selection == "truth":
+            truth = self._places(density, grid)
+            overlap = (maps * truth[:, None, None]).sum(-1)
+            # Without fixations there is nothing to overlap with: the rule of inference decides.
+            rank = torch.where((truth.amax(1) > 0)[:, None, None], overlap, rank)
+        return rank.masked_fill(~allowed[:, None], -math.inf).argmax(-1)
+
+    def _rank(self, scores: Tensor) -> Tensor:
+        """How strongly each word answers, (B, heads, L)."""
+        if self.config.rank == "mean":
+            return scores.mean(-1)
+        if self.config.rank == "token-softmax":
+            return scores.softmax(-2).sum(-1)
+        return scores.logsumexp(-1)
+
+    def _places(self, density: Tensor, grid: Grid) -> Tensor:
+        """Ground truth on the visual grid, the same at every time step, (B, N)."""
+        mode = self.config.truth_resize
+        x = F.interpolate(density.unsqueeze(1), grid[1:], mode=mode)[:, 0]
+        return x.flatten(1).repeat(1, grid[0])
+
+    def _respond(self, values: Tensor, maps: Tensor, chosen: Tensor) -> Tensor:
+        """f_tv from the values (B, N, d) and the chosen words' maps."""
+        if self.config.select_heads == "mean":
+            maps = maps.mean(1, keepdim=True)
+        index = chosen[:, :, None, None].expand(-1, -1, 1, maps.shape[-1])
+        chosen_maps = maps.gather(2, index)[:, :, 0]
+        by_head = values.unflatten(-1, (chosen_maps.shape[1], -1))
+        weight = chosen_maps.transpose(1, 2).unsqueeze(-1)
+        if self.config.response == "vector":
+            return (by_head * weight).sum(1, keepdim=True).flatten(2)
+        if self.config.response == "product":
+            return (by_head * weight).flatten(2)
+        relative = weight / weight.amax(1, keepdim=True)
+        if self.config.response == "map":
+            return self.lift(relative.mean(2))
+        return (by_head * (1 + relative)).flatten(2)

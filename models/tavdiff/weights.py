@@ -1,0 +1,111 @@
+"""Weights on disk: a safetensors file of half-precision tensors and a TOML file beside it that says what
+they are.
+
+The TOML holds the mode, the whole config, the training record and the hash of the tensors' file, so the two
+cannot be mixed up.  The same weights give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from saliency_bench.errors import UserError
+from saliency_bench.models.tavdiff.config import parse, toml_text
+from saliency_bench.models.tavdiff.network import TAVDiff
+
+FORMAT = 1
+
+
+def save_weights(path: Path, model: TAVDiff, record: Mapping[str, Any], half: bool = True) -> Path:
+    """Write `path` (.safetensors) and the TOML beside it; returns the TOML's path.
+
+    record : how the weights came about (steps, data, seed, losses, ...), plain values and nested mappings
+    half   : matrices and kernels in float16; vectors (norms, biases, statistics) stay float32
+    Raises `UserError` when a weight is not finite or too large for float16.
+    """
+    path = Path(path)
+    tensors = {}
+    for name, value in sorted(model.state_dict().items()):
+        value = value.detach().cpu().contiguous()
+        if half and value.is_floating_point() and value.ndim > 1:
+            value = value.half()
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} expected finite weights" + (" that fit float16" if half else "")
+                            + ", found others; the training diverged, or save with half=False")
+        tensors[name] = value
+    data = save(tensors)
+    description = {"format": FORMAT, "model": "tavdiff", "mode": model.mode,
+                   "sha256": hashlib.sha256(data).hexdigest(),
+                   "parameters": sum(p.numel() for p in model.parameters()),
+                   "record": dict(record), "config": model.config.describe()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".toml")
+    for file, content in ((path, data), (beside, toml_text(description).encode())):
+        partial = file.with_name(file.name + ".part")
+        partial.write_bytes(content)
+        partial.replace(file)
+    return beside
+
+
+def describe_weights(path: Path) -> dict[str, Any]:
+    """What the TOML beside the weights says; raises `UserError` naming the file that is missing or broken."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: expected weights of tavdiff (.safetensors), found no such file; "
+                        "train them with: saliency-bench train tavdiff")
+    beside = path.with_suffix(".toml")
+    if not beside.is_file():
+        raise UserError(f"{beside}: expected the description of {path.name} beside it, found no such file; "
+                        "copy it along with the weights")
+    try:
+        description = tomllib.loads(beside.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise UserError(
+            f"{beside}: expected TOML, found {e}; copy it again from where the weights came"
+        ) from None
+    if description.get("model") != "tavdiff" or not isinstance(description.get("config"), dict):
+        raise UserError(f"{beside}: expected the description of tavdiff weights, found model = "
+                        f"{description.get('model')!r}; give weights that tavdiff wrote")
+    return description
+
+
+def load_weights(path: Path, mode: str | None = None,
+                 overrides: Mapping[str, Any] | None = None) -> tuple[TAVDiff, dict[str, Any]]:
+    """The model that `save_weights` wrote, in evaluation mode, and its training record.
+
+    mode      : the mode that is expected, if any; weights of another one raise `UserError`
+    overrides : dotted config fields that do not change the network, e.g. {"sampling.steps": 8}
+    """
+    path = Path(path)
+    description = describe_weights(path)
+    found = description.get("mode")
+    if mode is not None and found != mode:
+        raise UserError(
+            f"{path}: expected weights of mode {mode}, found mode {found}; choose --modes {found} or "
+            f"other weights"
+        )
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != description.get("sha256"):
+        raise UserError(
+            f"{path}: expected the tensors that {path.with_suffix('.toml').name} describes, found others "
+            "(sha256 differs); copy both files again"
+        )
+    config = parse(description["config"], overrides, str(path.with_suffix(".toml")))
+    model = TAVDiff(config, str(found), pretrained=False)
+    try:
+        tensors = load(data)
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    except (SafetensorError, RuntimeError) as e:
+        raise UserError(
+            f"{path}: expected the tensors of its config, found {str(e).splitlines()[-1].strip()[:160]}; "
+            "the file belongs to another version of tavdiff"
+        ) from None
+    return model.eval(), dict(description.get("record", {}))

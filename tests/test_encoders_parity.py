@@ -1,0 +1,60 @@
+"""Parity: the project's networks against figures that the reference implementations gave."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saliency_bench.errors import UserError
+from saliency_bench.models.encoders.convert import convert_soundnet, load_encoder
+from saliency_bench.models.encoders.parity import NETWORKS, compare, parity
+from saliency_bench.models.encoders.soundnet import SoundNet
+
+FIGURES = Path(__file__).parent / "golden" / "models"
+MORE = Path(__file__).resolve().parents[2] / "shared" / "golden" / "models"
+
+
+@pytest.mark.parametrize("name", ["s3d", "soundnet"])
+def test_network_agrees_with_its_reference(name):
+    rows = parity(name, FIGURES)
+    assert rows and all(row.ok for row in rows), rows
+
+
+@pytest.mark.skipif(not MORE.is_dir(), reason="the folder ../shared/golden/models is absent")
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_every_registered_network_agrees_with_its_reference(name):
+    rows = parity(name, MORE)
+    assert rows and all(row.ok for row in rows), rows
+
+
+def test_a_changed_network_disagrees():
+    def broken(manifest, state, inputs):
+        net = SoundNet(heads=True).eval()
+        load_encoder(net, convert_soundnet(state), "soundnet")
+        net.layers[2].norm.eps = 0.5
+        return {f"conv{i}": x.unsqueeze(-1) for i, x in net.pyramid(inputs["wave"].flatten(1)).items()}
+
+    assert not any(row.ok for row in parity("soundnet", FIGURES, {"soundnet": broken}))
+
+
+def test_agreement_is_relative_to_the_largest_value():
+    expected = np.array([0.0, 100.0])
+    assert compare("x", torch.tensor([0.0, 100.009]), expected).ok
+    row = compare("x", torch.tensor([0.0, 100.02]), expected)
+    assert not row.ok and row.difference == pytest.approx(0.02, rel=1e-3)
+
+
+@pytest.mark.parametrize("found", [None, torch.zeros(3), torch.tensor([0.0, float("nan")])])
+def test_missing_misshapen_or_undefined_outputs_disagree(found):
+    assert not compare("x", found, np.array([0.0, 1.0])).ok
+
+
+def test_an_unknown_network_is_refused(tmp_path):
+    with pytest.raises(UserError, match="soundnet"):
+        parity("alexnet", tmp_path)
+
+
+def test_a_folder_without_figures_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"recipe\.py.*--golden"):
+        parity("s3d", tmp_path)

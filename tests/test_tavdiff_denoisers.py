@@ -1,0 +1,175 @@
+"""Denoisers: sizes, patches, positions, the printed equations, and what is computed once."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from saliency_bench.models.tavdiff.conditions import Conditions, grid_positions
+from saliency_bench.models.tavdiff.config import DenoiserConfig, load_preset
+from saliency_bench.models.tavdiff.denoisers import Block, MapTransformer
+from saliency_bench.models.tavdiff.unet import UNet
+
+SIZE = (32, 48)
+KINDS = ["saliency-dit", "undecoupled", "dit", "unet"]
+
+
+def config(**fields) -> DenoiserConfig:
+    return DenoiserConfig(**{"patch": 8, "width": 32, "depth": 2, "heads": 2, "unet_channels": (4, 4, 8, 8)} | fields)
+
+
+def build(c: DenoiserConfig, sequences: int = 1) -> MapTransformer | UNet:
+    torch.manual_seed(0)
+    net = (UNet if c.kind == "unet" else MapTransformer)(c, SIZE, sequences)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.2)
+    return net.eval()
+
+
+def conditions(n: int = 7, seed: int = 0, mask: bool = False) -> Conditions:
+    generator = torch.Generator().manual_seed(seed)
+    keep = torch.ones(2, n, dtype=torch.bool)
+    keep[1, 4:] = False
+    return Conditions(torch.randn(2, n, 32, generator=generator), torch.randn(n, 32, generator=generator), (3, n - 3),
+                      keep if mask else None)
+
+
+def noisy() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(2, *SIZE, generator=torch.Generator().manual_seed(5)), torch.tensor([10, 700])
+
+
+def parameters(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def test_the_paper_preset_has_a_denoiser_of_dit_s_size():
+    c = load_preset("paper")
+    assert parameters(MapTransformer(c.denoiser, c.window.map_size)) == pytest.approx(39.76e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["nano", "paper"])
+def test_the_unet_has_the_size_of_saliency_dit(preset):
+    c = load_preset(preset)
+    sizes = [parameters(net(c.denoiser, c.window.map_size)) for net in (MapTransformer, UNet)]
+    assert 0.9 < sizes[1] / sizes[0] < 1.1
+
+
+def test_patches_are_put_back_where_they_were():
+    net, (x, _) = build(config()), noisy()
+    patches = net._patches(x)
+    assert patches.shape == (2, 24, 64) and torch.equal(net._unpatch(patches), x)
+    assert torch.equal(patches[0, 7], x[0, 8:16, 8:16].flatten())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_network_predicts_zero(kind):
+    net = (UNet if kind == "unet" else MapTransformer)(config(kind=kind), SIZE)
+    x, t = noisy()
+    assert not net(x, t, net.prepare(conditions())).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_output_depends_on_the_map_the_time_and_the_conditions(kind):
+    net, (x, t) = build(config(kind=kind)), noisy()
+    prepared = net.prepare(conditions())
+    plain = net(x, t, prepared)
+    assert plain.shape == x.shape
+    assert not torch.allclose(net(x + 1, t, prepared), plain)
+    assert not torch.allclose(net(x, t + 200, prepared), plain)
+    assert not torch.allclose(net(x, t, net.prepare(conditions(seed=1))), plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packing", ["joint", "separate"])
+def test_masked_tokens_change_nothing(packing, kind):
+    net, (x, t) = build(config(kind=kind, packing=packing), 1 if packing == "joint" else 2), noisy()
+    given = conditions(mask=True)
+    plain = net(x, t, net.prepare(given))
+    given.tokens[1, 4:] += 100
+    assert torch.allclose(net(x, t, net.prepare(given)), plain, atol=1e-5)
+
+
+def test_only_the_undecoupled_kinds_mix_conditions_into_the_modulation():
+    t, pooled = torch.tensor([3, 500]), torch.randn(2, 32)
+    for kind, mixes in [("saliency-dit", False), ("undecoupled", True), ("dit", True)]:
+        net = build(config(kind=kind))
+        assert torch.allclose(net._modulation(t, pooled), net._modulation(t, pooled + 1)) is not mixes
+        assert any(len(block.cross) for block in net.blocks) is not mixes
+
+
+def block_inputs():
+    generator = torch.Generator().manual_seed(2)
+    return (torch.randn(2, 6, 32, generator=generator), torch.randn(2, 32, generator=generator),
+            torch.randn(2, 5, 32, generator=generator))
+
+
+def run_block(block: Block, x, c, tokens):
+    keys, values = block.cross[0].prepare(tokens, None)
+    return block(x, c, None, [(keys, values, None)])
+
+
+def attention(block: Block, which: str, x, context=None):
+    if which == "self":
+        return block.attention(x)
+    keys, values = block.cross[0].prepare(context, None)
+    return block.cross[0](x, None, keys, values, None)
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("cross_norm", ["pre", "post"])
+@pytest.mark.parametrize("mlp", [True, False])
+def test_a_block_computes_the_papers_equations(mlp, cross_norm, residual):
+    torch.manual_seed(0)
+    block = Block(config(residual=residual, cross_norm=cross_norm, mlp=mlp), 32, 1).eval()
+    x, c, tokens = block_inputs()
+    norm = lambda y: F.layer_norm(y, (32,), eps=1e-6)  # noqa: E731
+    learned = block.cross_norms[0]
+    shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(c)[:, None].chunk(6, -1)
+    keep = 1.0 if residual else 0.0
+    n1 = (1 + scale1) * norm(x) + shift1
+    n2 = keep * x + gate1 * attention(block, "self", n1)
+    if cross_norm == "post":
+        n3 = keep * n2 + learned(attention(block, "cross", n2, tokens))
+    else:
+        n3 = keep * n2 + attention(block, "cross", learned(n2), tokens)
+    n4 = (1 + scale2) * norm(n3) + shift2
+    n5 = keep * n3 + gate2 * (block.mlp(n4) if mlp else n4)
+    assert torch.allclose(run_block(block, x, c, tokens), n5, atol=1e-5)
+
+
+def test_gates_start_at_zero_with_residuals_and_at_one_without():
+    for residual, gate in [(True, 0.0), (False, 1.0)]:
+        block = Block(config(residual=residual), 32, 1)
+        block.start()
+        values = block.modulation(torch.randn(1, 32)).view(6, 32)
+        assert (values[[2, 5]] == gate).all() and not values[[0, 1, 3, 4]].any()
+
+
+def test_positions_of_grids_over_one_frame_line_up():
+    fine, coarse = grid_positions((8, 12), (8, 12), 32), grid_positions((4, 6), (8, 12), 32)
+    assert torch.equal(grid_positions((8, 12), (8, 12), 32), fine)
+    nearest = torch.cdist(coarse, fine).topk(4, largest=False).indices.sort(1).values
+    assert nearest[0].tolist() == [0, 1, 12, 13] and nearest[-1].tolist() == [82, 83, 94, 95]
+
+
+def test_with_a_tied_start_a_place_attends_to_itself():
+    net = build(config(cross_start="tied", align_scale=4.0, position_base=100.0))
+    cross = net.blocks[0].cross[0]
+    places = net.places
+    keys, _ = cross.prepare(torch.zeros(1, len(places), 32), places)
+    queries = cross.query(places).unflatten(-1, (2, -1)).transpose(0, 1)
+    assert torch.equal((queries @ keys[0].transpose(1, 2)).sum(0).argmax(1), torch.arange(len(places)))
+
+
+def test_positions_reach_keys_and_not_values():
+    cross = build(config()).blocks[0].cross[0]
+    tokens, positions = torch.randn(1, 4, 32), torch.randn(4, 32)
+    keys, values = cross.prepare(tokens, positions)
+    plain_keys, plain_values = cross.prepare(tokens, None)
+    assert torch.equal(values, plain_values) and not torch.allclose(keys, plain_keys)
+
+
+def test_the_embedding_of_noise_can_start_small():
+    large, small = build(config()), build(config(embed_scale=0.1))
+    assert torch.allclose(small.embed.weight, large.embed.weight * 0.1)

@@ -1,0 +1,288 @@
+"""TAVDiff assembled: modes, training loss, sampling, and every reading of the paper."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from saliency_bench.errors import UserError
+from saliency_bench.models.tavdiff import config as config_module
+from saliency_bench.models.tavdiff.config import load_preset, parse, toml_text
+from saliency_bench.models.tavdiff.network import MODES, TAVDiff
+from tests.tavdiff_small import SMALL, densities, rows, small_config, small_model, windows
+
+# The other reading of each choice in the table of README.md: field, value, mode it shows in.
+READINGS = [
+    ("denoiser.residual", False, "V"), ("denoiser.cross_norm", "post", "V"), ("denoiser.mlp", False, "V"),
+    ("sitr.rank", "mean", "TV"), ("sitr.rank", "token-softmax", "TV"), ("sitr.response", "map", "TV"),
+    ("sitr.response", "vector", "TV"), ("sitr.response", "product", "TV"), ("sitr.select_heads", "each", "TV"),
+    ("sitr.special_tokens", True, "TV"), ("sitr.truth_resize", "bilinear", "TV"),
+    ("sitr.train_selection", "rank", "TV"), ("visual.layer", 6, "V"), ("visual.time", "mean", "V"),
+    ("window.target", 3, "V"), ("window.map_size", [16, 24], "V"), ("denoiser.patch", 16, "V"),
+    ("denoiser.width", 64, "V"), ("denoiser.depth", 1, "V"), ("denoiser.heads", 4, "V"),
+    ("denoiser.positions", "learned", "V"), ("denoiser.align", False, "V"), ("diffusion.schedule", "linear", "V"),
+    ("diffusion.range", "unit", "V"), ("diffusion.clamp", False, "V"), ("denoiser.output", "sigmoid", "V"),
+    ("diffusion.times", "trailing", "V"), ("diffusion.final", "ddim", "V"), ("denoiser.packing", "separate", "AV"),
+    ("audio.final_pool", True, "AV"), ("audio.layer", 3, "AV"), ("audio.rate", 16000, "AV"),
+    ("audio.scale", 256.0, "AV"), ("audio.buffer", 8000, "AV"), ("sitr.fusion", "concatenate", "TV"),
+    ("sitr.fusion", "repeat-add", "TV"), ("sitr.fusion", "repeat-average", "TV"),
+    ("denoiser.kind", "undecoupled", "V"), ("denoiser.kind", "dit", "V"), ("denoiser.kind", "unet", "V"),
+    ("denoiser.unet_channels", [8, 8, 8, 8], "V"), ("sampling.samples", 5, "V"), ("frozen", ["visual"], "V"),
+    ("text.model", "ViT-L-14-quickgelu", "TA"), ("visual.weights", None, "V"), ("audio.weights", None, "AV"),
+    ("text.weights", None, "TV"),
+]
+# These change what is fed, trained or loaded rather than the map of given windows; other tests show their effect.
+OF_THE_INPUT = {"window.target", "audio.rate", "audio.scale", "frozen", "text.model", "visual.weights",
+                "audio.weights", "text.weights"}
+# Where the reading needs company to show.
+COMPANY = {"denoiser.unet_channels": {"denoiser__kind": "unet"}}
+IN_TRAINING = {"sitr.truth_resize", "sitr.train_selection"}
+
+
+def parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def sampled(model: TAVDiff, **kind) -> torch.Tensor:
+    return model.sample(windows(model.mode, config=model.config, **kind))
+
+
+def test_every_option_of_the_readme_is_a_field_with_a_tested_reading():
+    table = (Path(config_module.__file__).parent / "README.md").read_text().split("| # |")[1].split("\n\n")[0]
+    section, named = "", set()
+    sections = {name for name, field in config_module.TAVDiffConfig.model_fields.items()}
+    for code in re.findall(r"`([^`]+)`", "\n".join(line.rsplit("|", 2)[1] for line in table.splitlines())):
+        name = code.split(" =")[0]
+        if name.startswith("."):
+            name = section + name
+        if name.split(".")[0] in sections:
+            section = name.split(".")[0]
+            named.add(name)
+    assert len(named) > 30 and named == {field for field, _, _ in READINGS}
+
+
+@pytest.mark.parametrize(("field", "value", "mode"), [r for r in READINGS if r[0] not in OF_THE_INPUT | IN_TRAINING])
+def test_both_readings_run_and_differ(field, value, mode):
+    company = COMPANY.get(field, {})
+    # Clamping shows once the network overshoots its range, the rank of words once their responses are uneven.
+    plain, other = small_model(mode, **company), small_model(mode, **company, **{field.replace(".", "__"): value})
+    with torch.no_grad():
+        for model in (plain, other):
+            if field == "diffusion.clamp":
+                model.denoiser.out.weight.mul_(30)
+            if field == "sitr.rank":
+                model.sitr.query.weight.mul_(30)
+    found, expected = sampled(other, n=12), sampled(plain, n=12)
+    assert torch.isfinite(found).all()
+    assert found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("field", "value", "mode"), [r for r in READINGS if r[0] in IN_TRAINING])
+def test_both_readings_of_the_choice_of_words_train_and_differ(field, value, mode):
+    choices = []
+    for fields in ({}, {field.replace(".", "__"): value}):
+        model = small_model(mode, **fields).train()
+        batch = windows(mode, n=8)
+        generator = torch.Generator().manual_seed(0)
+        density = torch.rand(8, 32, 48, generator=generator).pow(20)
+        assert torch.isfinite(model.loss(batch, density, generator=generator))
+        choices.append(model.conditions(batch, density).response.chosen)
+    assert not torch.equal(*choices)
+
+
+def test_readings_of_the_input_change_the_window():
+    plain = small_config().adapter_window("TAV")
+    assert small_config(window__target=3).adapter_window("TAV").target == 3 != plain.target
+    assert small_config(audio__rate=16000).adapter_window("TAV").audio.rate == 16000 != plain.audio.rate
+    assert small_config(audio__scale=256.0).adapter_window("TAV").audio.scale == 256 != plain.audio.scale
+    assert plain.audio is not None and small_config().adapter_window("TV").audio is None
+
+
+def test_frozen_encoders_keep_weights_and_statistics():
+    model = small_model("AV", frozen=["visual"]).train()
+    before = {k: v.clone() for k, v in model.visual.state_dict().items()}
+    audio = {k: v.clone() for k, v in model.audio.state_dict().items()}
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-2)
+    model.loss(windows("AV"), densities(), generator=torch.Generator().manual_seed(0)).backward()
+    optimiser.step()
+    assert all(torch.equal(v, before[k]) for k, v in model.visual.state_dict().items())
+    assert not all(torch.equal(v, audio[k]) for k, v in model.audio.state_dict().items())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_mode_trains_all_of_its_parameters(mode):
+    model = small_model(mode).train()
+    model.loss(windows(mode), densities(), generator=torch.Generator().manual_seed(0)).backward()
+    idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # Adding one vector to all keys changes no attention, so the keys' own bias has no effect.
+    assert [n for n in idle if not re.search(r"key\.bias$", n)] == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nano_has_at_most_eleven_hundred_thousand_parameters(mode):
+    assert parameters(TAVDiff(load_preset("nano"), mode)) <= 1_100_000
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_maps_lie_between_zero_and_one_and_depend_on_every_modality(mode):
+    model, batch = small_model(mode), windows(mode)
+    maps = model.sample(batch)
+    assert maps.shape == (3, 32, 48) and maps.min() >= 0 and maps.max() <= 1
+    other = windows(mode, seed=1)
+    other.captions = batch.captions and ["a yellow square, lower right"] * 3
+    changes = {"T": "captions", "A": "audio", "V": "frames"}
+    for modality in mode:
+        changed = dataclasses.replace(batch, **{changes[modality]: getattr(other, changes[modality])})
+        assert not torch.allclose(model.sample(changed), maps, atol=1e-5), modality
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_missing_modality_is_refused_and_never_replaced(mode):
+    model = small_model(mode)
+    for modality, field in {"T": "captions", "A": "audio", "V": "frames"}.items():
+        if modality in mode:
+            with pytest.raises(UserError, match=rf"tavdiff\({mode}\) needs"):
+                model.sample(dataclasses.replace(windows(mode), **{field: None}))
+
+
+def test_hidden_modalities_do_not_matter():
+    model = small_model("V")
+    assert torch.equal(model.sample(windows("TAV")), model.sample(windows("V")))
+
+
+def test_a_map_depends_on_its_window_and_seed_alone():
+    model, batch = small_model(), windows(n=5)
+    together = model.sample(batch)
+    for order in ([3], [4, 0, 2], [1, 1]):
+        assert torch.allclose(model.sample(rows(batch, order)), together[order], atol=1e-5)
+    other = dataclasses.replace(batch, seeds=batch.seeds + 1)
+    assert not torch.allclose(model.sample(other), together, atol=1e-4)
+
+
+def test_several_samples_are_averaged_and_the_first_is_the_single_one():
+    one, five = small_model(), small_model(sampling__samples=5)
+    batch = windows()
+    noise = five.noise(batch)
+    assert noise.shape == (5, 3, 32, 48) and torch.equal(noise[:1], one.noise(batch))
+    singles = torch.stack([one.sample(batch, noise=n) for n in noise])
+    assert torch.allclose(five.sample(batch), singles.mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["saliency-dit", "unet"])
+def test_conditions_keys_and_values_are_computed_once_a_window(kind):
+    model, calls = small_model(denoiser__kind=kind, sampling__samples=3), {}
+    crosses = [m for n, m in model.denoiser.named_modules() if re.search(r"\.cross\.\d+$", n)]
+    watched = {"visual": model.visual, "audio": model.audio, "text": model.text.tower, "sitr": model.sitr,
+               "keys": crosses[0].key, "values": crosses[-1].value, "queries": crosses[0].query}
+    for name, module in watched.items():
+        module.register_forward_hook(lambda *_, name=name: calls.update({name: calls.get(name, 0) + 1}))
+    model.sample(windows(), steps=4)
+    assert calls == {"visual": 1, "audio": 1, "text": 1, "sitr": 1, "keys": 1, "values": 1, "queries": 12}
+
+
+def test_the_loss_is_the_mean_squared_error_of_the_predicted_map():
+    model, batch, density = small_model("V"), windows("V"), densities(size=(32, 48))
+    t, noise = torch.tensor([10, 400, 900]), torch.randn(3, 32, 48)
+    signal = 2 * density / density.flatten(1).amax(1)[:, None, None] - 1
+    x = model.diffusion.add_noise(signal, noise, t)
+    predicted = model.denoiser(x, t, model.denoiser.prepare(model.conditions(batch)))
+    assert torch.allclose(model.loss(batch, density, t=t, noise=noise), (predicted - signal).square().mean(), atol=1e-6)
+
+
+def test_the_loss_does_not_depend_on_the_scale_of_the_density():
+    model, batch = small_model(), windows()
+    given = {"t": torch.tensor([5, 300, 800]), "noise": torch.randn(3, 32, 48)}
+    assert torch.allclose(model.loss(batch, densities(), **given), model.loss(batch, 1e-4 * densities(), **given))
+
+
+def test_frames_without_fixations_do_not_train():
+    model, batch, density = small_model(), windows(), densities()
+    given = {"t": torch.tensor([5, 300, 800]), "noise": torch.randn(3, 32, 48)}
+    density[1] = 0
+    kept = model.loss(rows(batch, [0, 2]), density[[0, 2]], t=given["t"][[0, 2]], noise=given["noise"][[0, 2]])
+    assert torch.allclose(model.loss(batch, density, **given), kept, atol=1e-5)
+    assert model.loss(batch, 0 * density, **given) == 0
+
+
+def test_the_loss_is_repeatable_from_its_generator():
+    model, batch = small_model(), windows()
+    draw = lambda seed: model.loss(batch, densities(), generator=torch.Generator().manual_seed(seed))  # noqa: E731
+    assert draw(1) == draw(1) != draw(2)
+
+
+def test_training_on_one_batch_teaches_where_to_look():
+    torch.manual_seed(0)
+    model = TAVDiff(small_config(window__frames=2, window__target=1, visual__layer=3), "TV").train()
+    batch, blob = windows("TV", config=model.config), densities(1, (32, 48))[0]
+    density = torch.stack([blob.roll((8 * i, 12 * i), (0, 1)) for i in range(3)])
+    optimiser, generator = torch.optim.AdamW(model.parameters(), 3e-3), torch.Generator().manual_seed(0)
+    for _ in range(60):
+        optimiser.zero_grad()
+        model.loss(batch, density, generator=generator).backward()
+        optimiser.step()
+    maps = model.train(False).sample(batch)
+    found = torch.corrcoef(torch.cat([maps.flatten(1), density.flatten(1)]))[:3, 3:]
+    assert (found.diagonal() > 0.5).all() and (found.argmax(1) == torch.arange(3)).all()
+
+
+def test_a_clip_tower_without_weights_is_refused():
+    with pytest.raises(UserError, match=r"text\.weights.*text\.random"):
+        TAVDiff(small_config(text__kind="clip"), "TA")
+
+
+def test_encoders_are_read_from_files(tmp_path):
+    donor = small_model("V")
+    state = {f"x.{k}": v for k, v in donor.visual.state_dict().items()}
+    torch.save({k.replace("x.layers", "base").replace("spatial.conv", "conv_s").replace("spatial.norm", "bn_s")
+                .replace("temporal.conv", "conv_t").replace("temporal.norm", "bn_t").replace("norm.", "bn.")
+                .replace("direct.", "branch0.0.").replace("wide.", "branch1.").replace("narrow.", "branch2.")
+                .replace("pooled.", "branch3."): v for k, v in state.items()}, tmp_path / "s3d.pt")
+    torch.manual_seed(9)
+    model = TAVDiff(small_config(visual__weights=str(tmp_path / "s3d.pt")), "V")
+    assert all(torch.equal(v, donor.visual.state_dict()[k]) for k, v in model.visual.state_dict().items())
+    with pytest.raises(UserError, match="found none for"):
+        TAVDiff(small_config(audio__weights=str(tmp_path / "s3d.pt")), "AV")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "name", "width"), [("TAV", "ViT-B-32-quickgelu", 512),
+                                                     ("TA", "ViT-L-14-quickgelu", 768)])
+def test_the_paper_preset_runs_with_both_clip_sizes(mode, name, width):
+    c = load_preset("paper", {"text.random": True, "text.model": name, "denoiser.depth": 1})
+    model = TAVDiff(c, mode).eval()
+    assert model.text.width == width
+    maps = model.sample(windows(mode, n=1, config=c), steps=1)
+    assert maps.shape == (1, 224, 384) and torch.isfinite(maps).all()
+
+
+@pytest.mark.parametrize("preset", ["nano", "paper"])
+def test_presets_survive_being_written_and_read(preset):
+    import tomllib
+
+    c = load_preset(preset)
+    assert parse(tomllib.loads(toml_text(c.describe()))) == c
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("denoiser.depht", 3, "depht"), ("denoiser.kind", "gan", "saliency-dit"), ("window.target", 9, "below"),
+    ("window.map_size", [30, 48], "multiple of 8"), ("denoiser.heads", 5, "multiples"), ("preset.x", 1, "preset"),
+    ("audio.layer", 6, "name 6 layers"), ("sampling.steps", 0, "greater than or equal to 1"),
+])
+def test_mistakes_in_fields_are_named_in_one_line(field, value, message):
+    with pytest.raises(UserError, match=message) as error:
+        load_preset("nano", SMALL | {field: value})
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_preset_or_mode_is_refused():
+    with pytest.raises(UserError, match="nano, paper"):
+        load_preset("micro")
+    with pytest.raises(UserError, match="TAV, AV, TV, TA, V"):
+        TAVDiff(small_config(), "A")
+
+
+def test_a_buffer_too_short_for_the_layer_is_refused():
+    with pytest.raises(UserError, match=r"audio\.buffer"):
+        TAVDiff(small_config(audio__buffer=40), "TA")
