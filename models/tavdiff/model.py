@@ -83,6 +83,21 @@ class TAVDiffModel(SlidingWindowModel):
         """A model to be trained: a preset with dotted fields replaced, encoders from the files it names."""
         return cls(TAVDiff(load_preset(preset, options), mode))
 
+    def start_from(self, path: Path) -> str:
+        """Take over every tensor of other weights (any mode) that fits by name and shape; returns their name.
+
+        A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where
+        nothing fits.
+        """
+        other, _ = load_weights(path)
+        own = self.network.state_dict()
+        fits = {k: v for k, v in other.state_dict().items() if k in own and own[k].shape == v.shape}
+        if not fits:
+            raise UserError(f"{path}: expected weights that share tensors with this network, found none; "
+                            "give weights of the same preset")
+        self.network.load_state_dict({**own, **fits})
+        return f"{Path(path).stem}@{describe_weights(path)['sha256'][:12]}"
+
     def loss(
         self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -1,0 +1,66 @@
+"""The loop everything exists for: clips go in, maps come out, a protocol scores them, the store keeps the scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.harness.provenance import provenance
+from saliency_bench.harness.record import Record
+from saliency_bench.harness.store import Store, write_json
+from saliency_bench.protocol import Protocol
+
+Scorer = Callable[[Sample], pd.DataFrame]
+Progress = Callable[[str, int, int], None]
+Keep = Callable[[str, int, np.ndarray], None]
+
+
+def quiet(name: str, done: int, total: int) -> None:
+    """The progress callback that shows nothing."""
+
+
+def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None = None,
+                 progress: Callable[[int], None] = lambda n: None) -> Scorer:
+    """Score what `model` predicts from the modalities in `mode`.
+
+    keep : gets (video, frame, map) of each video's middle frame; progress : hears the number of new frames.
+    """
+
+    def score(sample: Sample) -> pd.DataFrame:
+        scores, middle = protocol.open(sample.name, sample.truth, sample.clip.size), sample.clip.n_frames // 2
+        for frames, maps in model.predict(sample.clip.only(mode) if mode else sample.clip):
+            scores.add(frames, maps)
+            progress(len(frames))
+            if keep and middle in frames:
+                keep(sample.name, middle, maps[list(frames).index(middle)])
+        return scores.close()
+
+    return score
+
+
+def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progress = quiet,
+             notes: dict[str, object] | None = None, **about: object) -> Record:
+    """Score every video that `store` does not hold yet and return the record of all of them.
+
+    notes : facts that belong to the row of the table; about : facts for the provenance file.
+    Raises whatever `score` raises; what was finished before stays in the store.
+    """
+    position = {name: i for i, name in enumerate(dataset.names)}
+    for name in store.pending(dataset.names):
+        progress(name, position[name], len(dataset))
+        started = time.perf_counter()
+        scores = score(dataset.samples[position[name]])
+        store.put(name, scores, time.perf_counter() - started)
+    seconds = store.seconds_per_frame()
+    record = Record(store.spec, store.scores(dataset.names), tuple(dataset.problems), dict(notes or {}),
+                    None if seconds is None else 1000 * seconds)
+    write_json(store.root / "record.json", {"schema": 1, **record.row(), "problems": list(record.problems),
+                                            "missing": record.missing()})
+    if not (store.root / "provenance.json").exists():
+        write_json(store.root / "provenance.json", provenance(dataset=dataset.name, **about))
+    return record

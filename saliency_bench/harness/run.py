@@ -1,0 +1,170 @@
+"""Expand what was asked into RunSpecs and run them: models x modes x data sets, with the reference rows beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saliency_bench import registry
+from saliency_bench.data.clip import MODALITIES, parse_mode
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.density import default_sigma
+from saliency_bench.errors import UserError
+from saliency_bench.harness.evaluate import evaluate, model_scorer
+from saliency_bench.harness.human import human_scorer
+from saliency_bench.harness.record import Record
+from saliency_bench.harness.store import Store
+from saliency_bench.protocol import Protocol
+from saliency_bench.spec import LoadOptions, RunSpec
+
+SHOWN = 6  # videos of which a map is kept for the figure
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked of `run`; `options` goes to the model as it is."""
+
+    model: str
+    modes: tuple[str, ...] = ()
+    protocol: str = "av6-clean"
+    weights: Path | None = None
+    seed: int = 0
+    batch: int = 8
+    device: str = "cpu"
+    out: Path = Path("runs")
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Progress:
+    """What a run tells whoever watches: a row starts, a video starts, frames are done.  This one is silent."""
+
+    def row(self, label: str, dataset: Dataset) -> None: ...
+
+    def video(self, name: str, done: int, total: int) -> None: ...
+
+    def frames(self, n: int) -> None: ...
+
+
+def choose_device(device: str) -> str:
+    """"auto" -> cuda where there is one, else cpu; raises `UserError` for a device that is not there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {device}: not available here ({str(error).splitlines()[0]}); use cpu") from error
+    return device
+
+
+def check_modes(model: Any, name: str, modes: Sequence[str]) -> list[str]:
+    """The modes in canonical spelling; a model that has no modes runs once with none."""
+    if not model.modes:
+        return [""]
+    if not modes:
+        raise UserError(f"{name}: give --modes, one or more of {', '.join(model.modes)}")
+    out = [parse_mode(m) for m in modes]
+    for mode in out:
+        if mode not in model.modes:
+            raise UserError(f"{name} has no mode {mode}; it has {', '.join(model.modes)}")
+    return list(dict.fromkeys(out))
+
+
+def check_modalities(dataset: Dataset, name: str, mode: str, modes: Sequence[str]) -> None:
+    """Raise `UserError` if a video lacks what `mode` needs, with a mode that would work where there is one."""
+    have = {sample.name: sample.clip.modalities for sample in dataset}
+    lacking = {v: [m for m in mode if m not in h] for v, h in have.items() if set(mode) - set(h)}
+    if not lacking:
+        return
+    first, missing = next(iter(lacking.items()))
+    words = " and ".join(MODALITIES[m] for m in missing)
+    works = [m for m in modes if all(set(m) <= set(h) for h in have.values())]
+    hint = f"a mode that it can feed: --modes {works[0]}" if works else "no mode of this model fits this data set"
+    if "T" in missing:
+        hint += "; or give --caption TEXT"
+    raise UserError(f"{name}({mode}) needs {words}, which {len(lacking)} of {len(have)} videos of {dataset.name} "
+                    f"lack (first: {first}); {hint}")
+
+
+def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None = None) -> list[Record]:
+    """Run and score everything that was asked; what is already in the store is not done again.
+
+    Per data set: a record for every mode, then the centre prior, the oracle of each mode and the human
+    bound where they can be computed.
+    """
+    progress = progress or Progress()
+    protocol: Protocol = registry.load("protocols", request.protocol)
+    factory = registry.load("models", request.model)
+    modes = check_modes(factory, request.model, request.modes)
+    for dataset in datasets:
+        for mode in modes:
+            check_modalities(dataset, request.model, mode, factory.modes)
+    records = []
+    for dataset in datasets:
+        for mode in modes:
+            records.append(_model_row(request, factory, mode, dataset, protocol, progress))
+        records += references(request, modes, dataset, protocol, progress)
+    return records
+
+
+def _spec(request: Request, model: str, mode: str, dataset: Dataset, **more: Any) -> RunSpec:
+    return RunSpec(model=model, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
+                   protocol=request.protocol, **more)
+
+
+def _model_row(request: Request, factory: Any, mode: str, dataset: Dataset, protocol: Protocol,
+               progress: Progress) -> Record:
+    model = factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
+                                     request.options))
+    spec = _spec(request, request.model, mode, dataset, weights=model.weights, seed=request.seed,
+                 batch=request.batch, device=request.device.split(":")[0], options=request.options)
+    notes: dict[str, object] = {}
+    if model.weights:
+        notes = {"weights": model.weights, "zero_shot": dataset.name not in model.trained_on}
+    return _evaluate(model, mode, spec, dataset, protocol, request, progress, notes)
+
+
+def _evaluate(model: Any, mode: str, spec: RunSpec, dataset: Dataset, protocol: Protocol, request: Request,
+              progress: Progress, notes: dict[str, object]) -> Record:
+    """Evaluate a model, or a scorer where `model` is a function of the sample."""
+    progress.row(spec.label, dataset)
+    store = Store(request.out, spec)
+    shown = set(dataset.names[:SHOWN])
+
+    def keep(video: str, frame: int, prediction: np.ndarray) -> None:
+        if video in shown:
+            store.keep(video, frame, prediction)
+
+    score = model if callable(model) and not hasattr(model, "predict") else model_scorer(
+        model, mode, protocol, keep=keep, progress=progress.frames)
+    return evaluate(dataset, score, store, progress=progress.video, notes=notes, device=request.device)
+
+
+def references(request: Request, modes: Sequence[str], dataset: Dataset, protocol: Protocol,
+               progress: Progress) -> list[Record]:
+    """The rows that say what a score is worth: centre prior, oracle of each mode, human bound."""
+    rows = []
+
+    def add(model: Any, name: str, mode: str, notes: dict[str, object], **options: Any) -> None:
+        spec = _spec(request, name, mode, dataset, options=options)
+        rows.append(_evaluate(model, "", spec, dataset, protocol, request, progress, notes))
+
+    if request.model != "centre":
+        prior = "the set's mean density" if dataset.centre is not None else \
+            "fixed Gaussian, s.d. a quarter of each side"
+        add(registry.load("models", "centre")(dataset.centre), "centre", "", {"prior": prior}, prior=prior)
+    if dataset.oracle is not None:
+        for mode in filter(None, modes):
+            oracle = dataset.oracle(mode)
+            add(oracle, "oracle", mode, {"draws": oracle.draws, "standard_error": oracle.standard_error})
+    if len(dataset) and dataset.samples[0].truth.gaze() is not None:
+        stated = dataset.notes.get("sigma_px")
+        sigma = float(stated) if stated else default_sigma(dataset.samples[0].truth.size)
+        add(human_scorer(protocol, sigma), "human", "",
+            {"sigma_px": sigma, "rule": "one observer out against the others' density"}, sigma_px=sigma)
+    return rows

@@ -1,0 +1,169 @@
+"""Where runs are kept: one folder a run, one score file a video, written whole or not at all.
+
+    runs/<model>-<mode>-<dataset>-<hash>/
+        spec.json               what was asked (RunSpec)
+        scores/<video>.parquet  frame, SIM, CC, NSS, AUC-J, note; a pure function of the spec
+        times/<video>.json      seconds, frames; differs from run to run
+        provenance.json         where and with what it was made
+        samples/<video>.npz     the map of the video's middle frame, for figures; first videos only
+        record.json             the summary, made from the score files alone
+
+A video is claimed with a lock that the operating system releases when its process dies, so a killed run
+continues where it stopped, several processes share a run without scoring anything twice, and no gather
+step is needed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from saliency_bench.errors import UserError
+from saliency_bench.spec import RunSpec
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` so that `path` holds all of it or what it held before, whenever the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{gethostname()}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_atomic` of indented JSON; NaN is refused because JSON has none."""
+    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+class Store:
+    """The folder of one run; see the module docstring."""
+
+    def __init__(self, root: Path, spec: RunSpec):
+        self.root, self.spec = Path(root) / spec.run_id, spec
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.root}: cannot be made ({error.strerror}); give another --out") from error
+        self._sweep()
+        path = self.root / "spec.json"
+        if path.exists() and _read_spec(path) != json.loads(spec.canonical):
+            raise UserError(f"{path}: holds another run under the same name; remove the folder or give another --out")
+        write_json(path, {"run_id": spec.run_id, "spec": json.loads(spec.canonical)})
+
+    def _sweep(self) -> None:
+        """Remove temporary files of this machine's processes that died."""
+        for path in self.root.rglob(f".*.{gethostname()}.*.tmp"):
+            pid = path.name.split(".")[-2]
+            if pid.isdigit() and not _alive(int(pid)):
+                path.unlink(missing_ok=True)
+
+    def _scores(self, video: str) -> Path:
+        return self.root / "scores" / f"{quote(video, safe='')}.parquet"
+
+    def has(self, video: str) -> bool:
+        """Whether the video's scores are complete."""
+        return self._scores(video).exists()
+
+    def pending(self, videos: Sequence[str]) -> Iterator[str]:
+        """Claim and yield the videos that have no scores yet, each to one process only.
+
+        Videos that another process works on come last: by then they are done, or their process has died
+        and the claim is free.
+        """
+        busy = []
+        for video in videos:
+            with self._claim(video, wait=False) as claimed:
+                if not claimed:
+                    busy.append(video)
+                elif not self.has(video):
+                    yield video
+        for video in busy:
+            with self._claim(video, wait=True):
+                if not self.has(video):
+                    yield video
+
+    @contextmanager
+    def _claim(self, video: str, wait: bool) -> Iterator[bool]:
+        path = self.root / "locks" / f"{quote(video, safe='')}.lock"
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def put(self, video: str, scores: pd.DataFrame, seconds: float) -> None:
+        """Keep the finished scores of a video; the times go to a file of their own."""
+        write_json(self.root / "times" / f"{quote(video, safe='')}.json",
+                   {"video": video, "seconds": round(seconds, 3), "frames": len(scores)})
+        write_atomic(self._scores(video), scores.to_parquet(index=False, compression="zstd"))
+
+    def scores(self, videos: Sequence[str]) -> pd.DataFrame:
+        """All frames of `videos` in their order: video, frame, metrics, note."""
+        tables = []
+        for video in videos:
+            try:
+                table = pd.read_parquet(self._scores(video))
+            except (OSError, ValueError) as error:
+                raise UserError(f"{self._scores(video)}: cannot be read ({error}); remove it and run again") from error
+            table.insert(0, "video", video)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    def keep(self, video: str, frame: int, prediction: np.ndarray) -> None:
+        """Keep one map (h, w) of a video for figures, as float16 in [0, 1] of its own range."""
+        buffer = io.BytesIO()
+        low, high = float(prediction.min()), float(prediction.max())
+        unit = (prediction - low) / (high - low) if high > low else np.zeros_like(prediction)
+        np.savez_compressed(buffer, frame=frame, map=unit.astype(np.float16))
+        write_atomic(self.root / "samples" / f"{quote(video, safe='')}.npz", buffer.getvalue())
+
+    def kept(self, video: str) -> tuple[int, np.ndarray] | None:
+        """The (frame, map) that was kept of a video, if any."""
+        path = self.root / "samples" / f"{quote(video, safe='')}.npz"
+        if not path.exists():
+            return None
+        with np.load(path) as file:
+            return int(file["frame"]), file["map"].astype(np.float32)
+
+    def seconds_per_frame(self) -> float | None:
+        """Mean time a frame took over all videos, or None before the first one."""
+        times = [json.loads(p.read_text()) for p in sorted((self.root / "times").glob("*.json"))]
+        frames = sum(t["frames"] for t in times)
+        return sum(t["seconds"] for t in times) / frames if frames else None
+
+
+def _read_spec(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())["spec"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

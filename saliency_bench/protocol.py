@@ -1,0 +1,168 @@
+"""Protocols: named, versioned answers to "which frames count, how is a map compared, how do frames become a score".
+
+Every number this project stores carries the id of its protocol, because the same maps score differently
+under each.  What they share: predictions are resized to the size of the truth with MATLAB's bicubic rule,
+the four headline metrics are computed by one fused call, frames are averaged within videos and videos within
+a data set (the frame-pooled mean is kept beside it).
+
+    av6-clean   frames whose truth is not empty; float maps; a constant map is the uniform map
+    mit         all frames; float maps; what is NaN is dropped metric by metric
+    stavis-v1   frames from the 9th; 8-bit JPEG at the map's own size and a blur of 2 px; NaN dropped metric by
+                metric, but SIM of an empty density is a 0 that counts
+    vinet-v1    all frames; maps at frame size, 11x11 blur, min-max, 8-bit JPEG; frames without truth dropped
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+
+from saliency_bench.data.truth import FrameTruth, Truth
+from saliency_bench.errors import UserError
+from saliency_bench.metrics import resize_like, score_frame, sim
+
+HEADLINE = ("SIM", "CC", "NSS", "AUC-J")
+NO_TRUTH, NO_MAP, CONSTANT = "no truth", "no map", "constant map"
+
+Size = tuple[int, int]
+PostProcess = Callable[[np.ndarray, Size], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way of scoring.
+
+    first_frame : 0-based; earlier frames are not scored
+    post        : (map (h, w), frame size) -> map; what the published pipeline does to a map before comparing
+    common      : every model is scored on the same frames, those whose truth is not empty; a constant map is the
+                  uniform map (CC 0, NSS 0, AUC-J 0.5).  Otherwise a metric that is NaN is dropped by itself.
+    sim_zero    : an empty density scores SIM 0 and counts (STAViS's scripts)
+    """
+
+    name: str
+    about: str
+    first_frame: int = 0
+    post: PostProcess = field(default=lambda prediction, size: prediction)
+    common: bool = False
+    sim_zero: bool = False
+
+    def score(self, prediction: np.ndarray, truth: FrameTruth, frame_size: Size) -> tuple[dict[str, float], str]:
+        """Scores of one frame and a note on what was out of the ordinary ("" where nothing was).
+
+        prediction : (h, w) of any size, finite; frame_size : (H, W) of the video frame.
+        """
+        density, fixations = truth
+        if self.common and not (fixations.any() and density.any()):
+            return dict.fromkeys(HEADLINE, np.nan), NO_TRUTH
+        constant = prediction.min() == prediction.max()
+        if constant and self.common:
+            uniform = np.full(density.shape, 1.0 / density.size)
+            return {"SIM": _sim_uniform(uniform, density), "CC": 0.0, "NSS": 0.0, "AUC-J": 0.5}, CONSTANT
+        if not constant:  # a constant map stays itself at any size; resizing it would only add rounding
+            prediction = resize_like(self.post(prediction, frame_size), density.shape)
+        else:
+            prediction = np.full(density.shape, prediction.flat[0], np.float64)
+        scores = score_frame(prediction, density, fixations)
+        if self.sim_zero and not density.any():
+            scores["SIM"] = 0.0
+        note = CONSTANT if constant else NO_TRUTH if not (fixations.any() and density.any()) else ""
+        return scores, note
+
+    def open(self, name: str, truth: Truth, frame_size: Size) -> VideoScores:
+        """Collector for the scores of one video."""
+        return VideoScores(self, name, truth, frame_size)
+
+
+class VideoScores:
+    """Scores of one video, frame by frame; `close` gives the table that the store keeps."""
+
+    def __init__(self, protocol: Protocol, name: str, truth: Truth, frame_size: Size):
+        self.protocol, self.name, self.truth, self.frame_size = protocol, name, truth, frame_size
+        self._rows: dict[int, tuple[dict[str, float], str]] = {}
+
+    def add(self, frames: Iterable[int], maps: np.ndarray) -> None:
+        """Score `maps` (n, h, w) against the truth of the 0-based `frames`."""
+        for frame, prediction in zip(frames, maps, strict=True):
+            if frame < self.protocol.first_frame or frame >= self.truth.n_frames:
+                continue
+            if frame in self._rows:
+                raise UserError(f"{self.name}: frame {frame + 1} was predicted twice")
+            if prediction.ndim != 2 or not np.isfinite(prediction).all():
+                raise UserError(f"{self.name}: the map of frame {frame + 1} has shape {prediction.shape} and "
+                                f"{int((~np.isfinite(prediction)).sum())} values that are NaN or infinite; "
+                                "expected a finite (h, w) map")
+            self._rows[int(frame)] = self.protocol.score(prediction, self.truth.frame(int(frame)), self.frame_size)
+
+    def close(self) -> pd.DataFrame:
+        """Table with a row a frame: frame, the headline metrics, note."""
+        return score_table(self._rows, range(self.protocol.first_frame, self.truth.n_frames))
+
+
+def score_table(rows: dict[int, tuple[dict[str, float], str]], frames: Iterable[int]) -> pd.DataFrame:
+    """Score table over `frames`; a frame that has no row is there with the note that it has no map."""
+    blank = (dict.fromkeys(HEADLINE, np.nan), NO_MAP)
+    table = [{"frame": f, **{m: rows.get(f, blank)[0][m] for m in HEADLINE}, "note": rows.get(f, blank)[1]}
+             for f in frames]
+    return pd.DataFrame(table, columns=["frame", *HEADLINE, "note"]).astype({"frame": "int32"})
+
+
+def _sim_uniform(uniform: np.ndarray, density: np.ndarray) -> float:
+    """SIM of the uniform map, which the min-max form of SIM cannot express."""
+    d = density.astype(np.float64)
+    d = d - d.min()
+    return float(np.minimum(uniform, d / d.sum()).sum()) if d.any() else float(sim(density, density))
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    x = x.astype(np.float64) - x.min()
+    return x / x.max() if x.max() > 0 else x
+
+
+def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
+    """8-bit grey JPEG round trip."""
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def stavis_blur(levels: np.ndarray) -> np.ndarray:
+    """STAViS's map clean-up of an 8-bit map: min-max, then a 13x13 Gaussian of 2 px with mirrored borders."""
+    return ndimage.gaussian_filter(_unit(levels), 2.0, mode="reflect", radius=6)
+
+
+def _stavis(prediction: np.ndarray, frame_size: Size) -> np.ndarray:
+    return stavis_blur(_jpeg((255 * _unit(prediction)).astype(np.uint8), 75))
+
+
+def _vinet(prediction: np.ndarray, frame_size: Size) -> np.ndarray:
+    scale = [new / old for new, old in zip(frame_size, prediction.shape, strict=True)]
+    x = ndimage.zoom(prediction.astype(np.float64), scale, order=1, mode="nearest", grid_mode=True)
+    x = _unit(ndimage.gaussian_filter(x, 2.0, mode="mirror", radius=5))
+    return _jpeg(np.rint(np.clip(255 * x + 0.5, 0, 255)).astype(np.uint8), 100)
+
+
+AV6_CLEAN = Protocol(
+    "av6-clean",
+    "every frame that has fixations and a density, for all models alike; float maps, no blur; all metrics on the "
+    "same frames; a constant map counts as the uniform map; AUC-J with ties broken in expectation",
+    common=True)
+MIT = Protocol(
+    "mit",
+    "the MIT benchmark's formulas on all frames; a metric that is undefined for a frame is dropped there; AUC-J "
+    "with ties broken in expectation instead of by random jitter")
+STAVIS_V1 = Protocol(
+    "stavis-v1",
+    "STAViS's evaluation: frames 1-8 left out, maps through 8-bit JPEG (quality 75) at their own size, a blur of "
+    "2 px there, undefined metrics dropped one by one while SIM of an empty density counts as 0",
+    first_frame=8, post=_stavis, sim_zero=True)
+VINET_V1 = Protocol(
+    "vinet-v1",
+    "ViNet's evaluation: maps resized to the frame, blurred by 11x11, min-max, 8-bit JPEG (quality 100); the "
+    "reversed start-up windows are the model's own; video mean and frame mean are both kept",
+    post=_vinet)

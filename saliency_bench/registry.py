@@ -1,0 +1,65 @@
+"""Names -> things, loaded only when asked for: models, protocols and references by "module:attribute".
+
+Third parties add their own through the entry-point groups `saliency_bench.models` and `saliency_bench.protocols`;
+a name of ours cannot be taken over.  A plug-in that fails to import is an error for whoever asks for it and for
+nobody else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from saliency_bench.errors import UserError
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "models": {
+        "tavdiff": "saliency_bench.models.tavdiff.model:TAVDiffModel",
+        "centre": "saliency_bench.baselines.centre:CentrePrior",
+        "maps": "saliency_bench.models.maps_folder:MapsFolder",
+    },
+    "protocols": {
+        "av6-clean": "saliency_bench.protocol:AV6_CLEAN",
+        "mit": "saliency_bench.protocol:MIT",
+        "stavis-v1": "saliency_bench.protocol:STAVIS_V1",
+        "vinet-v1": "saliency_bench.protocol:VINET_V1",
+    },
+    "datasets": {
+        "avt-causal": "saliency_bench.data.causal:open_test",
+    },
+    "training": {
+        "avt-causal": "saliency_bench.data.causal:open_training",
+    },
+    "interface": {
+        "windows": "saliency_bench.models.adapter:Windows",
+    },
+    "parity": {
+        "models": "saliency_bench.models.encoders.parity:parity",
+    },
+}
+
+
+@cache
+def names(kind: str) -> dict[str, str]:
+    """{name: "module:attribute"} of every registered `kind` ("models", "protocols", "datasets", ...)."""
+    found = {e.name: e.value for e in entry_points(group=f"saliency_bench.{kind}")}
+    return {**found, **BUILT_IN[kind]}
+
+
+def load(kind: str, name: str) -> Any:
+    """The registered object; raises `UserError` with the nearest names where there is none."""
+    known = names(kind)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"no {kind.removesuffix('s')} is called {name!r}{hint} (known: {', '.join(sorted(known))})")
+    module, _, attribute = known[name].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if name in BUILT_IN[kind]:
+            raise
+        raise UserError(f"{kind.removesuffix('s')} {name} ({known[name]}) cannot be imported: {error}") from error

@@ -1,0 +1,89 @@
+"""One progress bar a long job, with rate and time left; quiet where stderr is no terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.harness.run import Progress
+
+
+def _bar(console: Console, field: str) -> ProgressBar:
+    return ProgressBar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                       TextColumn(f"{{task.fields[{field}]}}"), TimeRemainingColumn(), console=console,
+                       disable=not console.is_terminal)
+
+
+class Bar:
+    """A counter of one job: call it with (done, total)."""
+
+    def __init__(self, what: str, console: Console):
+        self.bar = _bar(console, "unit")
+        self.task = self.bar.add_task("working", total=None, unit=what)
+
+    def __enter__(self) -> Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        self.bar.update(self.task, completed=done, total=total)
+
+
+class Bars(Progress):
+    """One progress bar a row, with frames a second and time left; silent where stderr is no terminal."""
+
+    def __init__(self, console: Console):
+        self.bar = _bar(console, "rate")
+        self.task: TaskID | None = None
+        self.count = 0
+
+    def __enter__(self) -> Bars:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def row(self, label: str, dataset: Dataset) -> None:
+        self._finish()
+        self.task, self.count = self.bar.add_task(f"{label} on {dataset.name}", total=len(dataset), rate=""), 0
+
+    def video(self, name: str, done: int, total: int) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, total=total)
+
+    def frames(self, n: int) -> None:
+        self.count += n
+        if self.task is not None and (elapsed := self.bar.tasks[-1].elapsed):
+            self.bar.update(self.task, rate=f"{self.count / elapsed:.0f} frames/s")
+
+    def _finish(self) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=self.bar.tasks[-1].total)
+
+
+class TrainBar:
+    """Loss, learning rate, clips a second and time left of a training; a line every 50 steps without a terminal."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.bar = _bar(console, "state")
+        self.task = self.bar.add_task("training", total=None, state="")
+
+    def __enter__(self) -> TrainBar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, step: int, steps: int, loss: float, rate: float, clips_per_second: float) -> None:
+        state = f"loss {loss:.4f}  lr {rate:.1e}  {clips_per_second:.0f} clips/s"
+        self.bar.update(self.task, completed=step, total=steps, state=state)
+        if not self.console.is_terminal and (step % 50 == 0 or step == steps):
+            self.console.print(f"step {step}/{steps}  {state}", highlight=False)

@@ -1,0 +1,52 @@
+"""What a person sees of a finished run: table, footnotes and where everything is; or one JSON object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.harness.record import Record
+from saliency_bench.report.figures import run_figure
+from saliency_bench.report.tables import comparison_table, comparisons, footnotes, rows, table
+
+
+def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_json: bool, console: Console) -> None:
+    """Print the records, one table a data set, and draw a figure each; or one JSON object."""
+    by_set = {d.manifest: [r for r in records if r.spec.manifest == d.manifest] for d in datasets}
+    figures = {}
+    for dataset in datasets:
+        of_set = by_set[dataset.manifest]
+        key = hashlib.sha256("".join(r.spec.id for r in of_set).encode()).hexdigest()[:8]
+        figures[dataset.name] = run_figure(of_set, dataset, out, out / "figures" / f"{dataset.name}-{key}.png")
+    if as_json:
+        print(json.dumps({
+            "rows": [row for of_set in by_set.values() for row in rows(of_set)],
+            "comparisons": [c for of_set in by_set.values() for c in comparisons(of_set)],
+            "problems": {d.name: list(d.problems) for d in datasets},
+            "records": [str(out / r.spec.run_id / "record.json") for r in records],
+            "figures": {name: str(path) for name, path in figures.items()}}))
+        return
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    for dataset in datasets:
+        of_set = by_set[dataset.manifest]
+        say(f"\n{dataset.name} ({dataset.split}), protocol {of_set[0].spec.protocol}: mean over videos "
+            "[95 % interval, bootstrap over videos]\n")
+        say(table(of_set))
+        if compared := comparison_table(of_set):
+            say("\n" + compared)
+        say("")
+        for line in [*footnotes(of_set), *(f"! {p}" for p in dataset.problems)]:
+            say(f"  {line}")
+        say(f"  figure:  {figures[dataset.name]}")
+    say(f"  records: {out}/<run>/record.json, scores by frame: {out}/<run>/scores/")
+    for record in records:
+        speed = "" if record.ms_per_frame is None else f"  ({record.ms_per_frame:.1f} ms/frame)"
+        say(f"    {record.spec.run_id}{speed}")

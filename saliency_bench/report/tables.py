@@ -1,0 +1,77 @@
+"""Records -> tables for people and JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from saliency_bench.harness.record import REFERENCES, Record, paired, skill
+from saliency_bench.protocol import HEADLINE
+
+
+def rows(records: Sequence[Record]) -> list[dict[str, object]]:
+    """One row a record, as `--json` prints them; see `Record.row`."""
+    return [record.row(skill(record, records)) for record in records]
+
+
+def table(records: Sequence[Record]) -> str:
+    """Markdown-like table: a row a record, metrics with their 95 % interval over videos."""
+    body = []
+    for record, row in zip(records, rows(records), strict=True):
+        value = row["skill"]
+        body.append([record.spec.label, *(_cell(record.metric(m)) for m in HEADLINE), record.n_videos,
+                     record.n_frames, "" if value is None else f"{value:.2f}"])
+    return tabulate(body, ["model", *HEADLINE, "videos", "frames", "skill"], tablefmt="github", disable_numparse=True)
+
+
+def _cell(metric: dict[str, float | None]) -> str:
+    if metric["mean"] is None:
+        return "-"
+    if metric["low"] is None or metric["high"] is None:
+        return f"{metric['mean']:.3f}"
+    return f"{metric['mean']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+
+
+def comparisons(records: Sequence[Record]) -> list[dict[str, object]]:
+    """Paired differences over videos: every model row minus the next model rows and minus the centre prior."""
+    models = [r for r in records if r.spec.model not in REFERENCES]
+    others = [r for r in records if r.spec.model == "centre"]
+    out: list[dict[str, object]] = []
+    for i, a in enumerate(models):
+        for b in models[i + 1:] + others:
+            differences = {m: d for m in HEADLINE if (d := paired(a, b, m)) is not None}
+            if differences and a.spec.manifest == b.spec.manifest:
+                out.append({"a": a.spec.label, "b": b.spec.label, "dataset": a.spec.dataset, "difference": {
+                    m: {"mean": d[0], "low": d[1], "high": d[2]} for m, d in differences.items()}})
+    return out
+
+
+def comparison_table(records: Sequence[Record]) -> str:
+    """`comparisons` as a table, "" where there is nothing to compare."""
+    body = [[f"{c['a']} - {c['b']}", *(f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]"
+                                       for d in c["difference"].values())]  # type: ignore[attr-defined]
+            for c in comparisons(records)]
+    return tabulate(body, ["paired difference", *HEADLINE], tablefmt="github") if body else ""
+
+
+def footnotes(records: Sequence[Record]) -> list[str]:
+    """What a reader must know beside the table, one line each."""
+    lines = []
+    for record in records:
+        notes, label = record.notes, record.spec.label
+        if "weights" in notes:
+            seen = "zero-shot: these weights never saw this data set" if notes["zero_shot"] else "trained on this set"
+            lines.append(f"{label}: weights {notes['weights']} ({seen})")
+        if "prior" in notes:
+            lines.append(f"{label}: {notes['prior']}")
+        if "draws" in notes:
+            error = notes["standard_error"]
+            how = f"{notes['draws']} draws, standard error {error:.2g}" if notes["draws"] else "exact, nothing drawn"
+            lines.append(f"{label}: posterior mean given what the mode shows ({how})")
+        if "rule" in notes:
+            lines.append(f"{label}: {notes['rule']}, sigma {notes['sigma_px']:g} px")
+        if counts := record.counts():
+            lines.append(f"{label}: " + ", ".join(f"{n} frames with {k}" for k, n in counts.items()))
+        lines += [f"{label}: no map for {m}" for m in record.missing()]
+    return lines

@@ -1,0 +1,73 @@
+"""What a user gets from `pip install`: one import name, everything registered imports, the command exists."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+IMPORT_ALL = """
+import sys, saliency_bench
+from saliency_bench import registry
+for kind in registry.BUILT_IN:
+    for name in registry.names(kind):
+        registry.load(kind, name)
+print(saliency_bench.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built without a network from a copy of the sources."""
+    work = tmp_path_factory.mktemp("wheel")
+    source = work / "source"
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "runs", "build", "*.egg-info", "tests")
+    shutil.copytree(ROOT, source, ignore=ignore)
+    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps",
+                           "--no-index", "--wheel-dir", str(work), str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next(work.glob("*.whl"))
+
+
+def test_the_wheel_holds_one_import_name(wheel):
+    top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {t for t in top if not t.endswith(".dist-info")} == {"saliency_bench"}
+
+
+def test_the_wheel_holds_weights_presets_and_cards(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for ending in ("tavdiff/nano.toml", "tavdiff/paper.toml", "tavdiff/card.toml", "weights/nano-TAV.safetensors",
+                   "weights/nano-TAV.toml", "py.typed"):
+        assert any(n.endswith(ending) for n in names), ending
+    assert sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if "weights/" in i.filename) < 12e6
+
+
+def test_every_registered_name_imports_from_the_installed_wheel(wheel, tmp_path):
+    target = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target",
+                    str(target), str(wheel)], check=True)
+    env = {**os.environ, "PYTHONPATH": str(target)}
+    done = subprocess.run([sys.executable, "-P", "-c", IMPORT_ALL], cwd=tmp_path, env=env, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_relative_to(target)
+
+
+def test_metrics_import_without_torch():
+    code = "import sys, saliency_bench.metrics; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_core_never_imports_the_zoo():
+    for path in (ROOT / "saliency_bench").rglob("*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                assert not words[1].startswith(("saliency_bench.models", "saliency_bench.baselines")), path
