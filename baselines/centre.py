@@ -31,7 +31,12 @@ class CentrePrior:
 
     @classmethod
     def load(cls, options: LoadOptions) -> CentrePrior:
-        return cls(spread=float(options.options.get("spread", 0.25)))
+        given = dict(options.options)
+        spread = given.pop("spread", 0.25)
+        if given or options.weights is not None or not isinstance(spread, (int, float)):
+            raise UserError("centre: takes no weights and one setting, spread (a positive number), found "
+                            f"{options.weights or ', '.join(given) or repr(spread)}; leave it out")
+        return cls(spread=float(spread))
 
     def predict(self, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the same map (h, w) for every frame, in chunks of 64 frames."""

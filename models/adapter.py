@@ -198,6 +198,8 @@ class SlidingWindowModel(nn.Module):
         """Build the model for `options.mode`; override to read weights or the model's own options."""
         if options.weights is not None:
             raise UserError(f"{cls.name} takes no weights; leave out --weights {options.weights}")
+        if options.options:
+            raise UserError(f"{cls.name} has no setting {', '.join(options.options)}; leave it out")
         return cls().setup(options)
 
     def setup(self, options: LoadOptions) -> SlidingWindowModel:

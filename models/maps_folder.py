@@ -23,7 +23,6 @@ import numpy as np
 from saliency_bench.data.clip import Clip
 from saliency_bench.data.images import numbered, read_grey
 from saliency_bench.errors import UserError
-from saliency_bench.models.adapter import LoadOptions
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".npy")
 CHUNK = 16  # maps held at once
@@ -64,16 +63,6 @@ class MapsFolder:
             self.problems.append(f"{self.root}: {len(beside)} files beside the folders belong to no video "
                                  f"and are left out ({', '.join(beside[:3])})")
 
-    @classmethod
-    def load(cls, options: LoadOptions) -> MapsFolder:
-        """The model as a run loads it: `--set root=FOLDER`."""
-        given = dict(options.options)
-        root = given.pop("root", None)
-        if not isinstance(root, (str, Path)) or given.keys() - {"first_frame", "strict"}:
-            raise UserError("maps: expected root=FOLDER, first_frame or strict, found "
-                            f"{', '.join(options.options) or 'no option'}; give --set root=FOLDER")
-        return cls(root, **given)
-
     def unmatched(self, videos: Collection[str]) -> list[str]:
         """Folders and array files under the root that belong to none of `videos`."""
         names = list(self._folders) + [p.stem for p in self._files if _is_stack(p)]
@@ -86,8 +75,11 @@ class MapsFolder:
             raise UserError(f"{self.root}: expected maps for {', '.join(list(videos)[:5])}, found {have} and "
                             "no frame in common; name folders like the videos, files by frame number")
 
-    def predict(self, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (frame indices (n,), maps (n, H, W) float32); raises `UserError` naming a bad file."""
+    def plan(self, clip: Clip) -> dict[int, Any]:
+        """The map (a file, or an array) of every frame that has one; fills `found`, `missing` and `problems`.
+
+        Reads no image files.  Raises `UserError` where a map is missing and `strict` was asked.
+        """
         stack = self.root / f"{clip.name}.npy"
         if clip.name not in self._folders and stack in self._files and _is_stack(stack):
             maps = _read_stack(stack)
@@ -96,19 +88,23 @@ class MapsFolder:
             frames = self._numbered(clip.name)
         wanted = [i for i in sorted(frames) if i < clip.n_frames]
         if len(wanted) < len(frames):
-            self.problems.append(f"{clip.name}: {len(frames) - len(wanted)} maps are past the last of "
-                                 f"{clip.n_frames} frames and are left out")
+            self._note(f"{clip.name}: {len(frames) - len(wanted)} maps are past the last of {clip.n_frames} frames "
+                       "and are left out")
         self.missing[clip.name] = sorted(set(range(clip.n_frames)) - set(wanted))
         self.found[clip.name] = len(wanted)
         if self.strict and self.missing[clip.name]:
             raise UserError(f"{self.root}: expected a map for each of the {clip.n_frames} frames of "
                             f"{clip.name}, found none for {_ranges(self.missing[clip.name])}; "
                             "write them or leave out --strict")
+        return {i: frames[i] for i in wanted}
+
+    def predict(self, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (frame indices (n,), maps (n, H, W) float32); raises `UserError` naming a bad file."""
         index: list[int] = []
         chunk: list[np.ndarray] = []
-        for i in wanted:
-            value = frames[i]
-            image = _read_map(value) if isinstance(value, Path) else _checked(value, f"{stack} map {i}")
+        for i, value in self.plan(clip).items():
+            where = f"{self.root / clip.name}.npy map {i}"
+            image = _read_map(value) if isinstance(value, Path) else _checked(value, where)
             if chunk and (len(chunk) == CHUNK or image.shape != chunk[0].shape):
                 yield np.array(index), np.stack(chunk)
                 index, chunk = [], []
@@ -116,6 +112,10 @@ class MapsFolder:
             chunk.append(image)
         if chunk:
             yield np.array(index), np.stack(chunk)
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _numbered(self, video: str) -> dict[int, Path]:
         """File of every 0-based frame of a video."""
@@ -126,8 +126,8 @@ class MapsFolder:
         used = {p.name for p in files.values()}
         unused = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name not in used)
         if unused:
-            self.problems.append(f"{video}: {len(unused)} files are no numbered maps and are left out "
-                                 f"({', '.join(unused[:3])})")
+            self._note(f"{video}: {len(unused)} files are no numbered maps and are left out "
+                       f"({', '.join(unused[:3])})")
         first = self.first_frame if self.first_frame is not None else int(0 not in files)
         if first == 1 and 0 in files:
             raise UserError(f"{files[0]}: expected numbers from 1, found 0; give first_frame 0")

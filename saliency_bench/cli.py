@@ -64,17 +64,21 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run MODEL in every mode on every data set and print the table of scores; resumes where it stopped."""
+    from saliency_bench import registry
     from saliency_bench.data.resolve import resolve, with_caption
     from saliency_bench.harness import run as harness
     from saliency_bench.report.progress import Bars
     from saliency_bench.report.show import show
 
+    registry.load("protocols", protocol), registry.load("models", model)
+    chosen = harness.choose_device(device)
     opened = [d for name in _words(datasets, "--datasets") for d in resolve(name, split or None)]
+    opened = list({d.manifest: d for d in opened}.values())
     if caption:
         opened = [with_caption(d, caption) for d in opened]
     request = harness.Request(
         model, tuple(_words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
-        harness.choose_device(device), out, _options(settings, steps=steps))
+        chosen, out, _options(settings, steps=steps))
     with Bars(err_console) as bars:
         records = harness.run(request, opened, bars)
     show(records, opened, out, as_json, out_console)
@@ -267,6 +271,10 @@ def main() -> NoReturn:
         app()
     except UserError as error:
         err_console.print(f"Error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        err_console.print(f"Error: {where}{error.strerror or error}", style="red", soft_wrap=True, markup=False)
         sys.exit(2)
     except SystemExit as done:
         if done.code == 130:

@@ -9,7 +9,7 @@ a data set (the frame-pooled mean is kept beside it).
     mit         all frames; float maps; what is NaN is dropped metric by metric
     stavis-v1   frames from the 9th; 8-bit JPEG at the map's own size and a blur of 2 px; NaN dropped metric by
                 metric, but SIM of an empty density is a 0 that counts
-    vinet-v1    all frames; maps at frame size, 11x11 blur, min-max, 8-bit JPEG; frames without truth dropped
+    vinet-v1    all frames; maps at frame size, 11x11 blur, min-max, 8-bit JPEG; NaN dropped metric by metric
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy import ndimage
 
 from saliency_bench.data.truth import FrameTruth, Truth
 from saliency_bench.errors import UserError
-from saliency_bench.metrics import resize_like, score_frame, sim
+from saliency_bench.metrics import resize_like, score_frame
 
 HEADLINE = ("SIM", "CC", "NSS", "AUC-J")
 NO_TRUTH, NO_MAP, CONSTANT = "no truth", "no map", "constant map"
@@ -40,7 +40,7 @@ class Protocol:
 
     first_frame : 0-based; earlier frames are not scored
     post        : (map (h, w), frame size) -> map; what the published pipeline does to a map before comparing
-    common      : every model is scored on the same frames, those whose truth is not empty; a constant map is the
+    common      : every model is scored on the same frames, those whose truth is not degenerate; a constant map is the
                   uniform map (CC 0, NSS 0, AUC-J 0.5).  Otherwise a metric that is NaN is dropped by itself.
     sim_zero    : an empty density scores SIM 0 and counts (STAViS's scripts)
     """
@@ -58,7 +58,7 @@ class Protocol:
         prediction : (h, w) of any size, finite; frame_size : (H, W) of the video frame.
         """
         density, fixations = truth
-        if self.common and not (fixations.any() and density.any()):
+        if self.common and _empty(truth):
             return dict.fromkeys(HEADLINE, np.nan), NO_TRUTH
         constant = prediction.min() == prediction.max()
         if constant and self.common:
@@ -112,11 +112,17 @@ def score_table(rows: dict[int, tuple[dict[str, float], str]], frames: Iterable[
     return pd.DataFrame(table, columns=["frame", *HEADLINE, "note"]).astype({"frame": "int32"})
 
 
+def _empty(truth: FrameTruth) -> bool:
+    """Whether some metric has nothing to measure: no fixations, nothing but fixations, or a flat density."""
+    density, fixations = truth
+    return not fixations.any() or bool(fixations.all()) or density.min() == density.max()
+
+
 def _sim_uniform(uniform: np.ndarray, density: np.ndarray) -> float:
     """SIM of the uniform map, which the min-max form of SIM cannot express."""
     d = density.astype(np.float64)
     d = d - d.min()
-    return float(np.minimum(uniform, d / d.sum()).sum()) if d.any() else float(sim(density, density))
+    return float(np.minimum(uniform, d / d.sum()).sum())
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
@@ -149,8 +155,8 @@ def _vinet(prediction: np.ndarray, frame_size: Size) -> np.ndarray:
 
 AV6_CLEAN = Protocol(
     "av6-clean",
-    "every frame that has fixations and a density, for all models alike; float maps, no blur; all metrics on the "
-    "same frames; a constant map counts as the uniform map; AUC-J with ties broken in expectation",
+    "every frame that has fixations and a density that is not flat, for all models alike; float maps, no blur; all "
+    "metrics on the same frames; a constant map counts as the uniform map; AUC-J with ties broken in expectation",
     common=True)
 MIT = Protocol(
     "mit",

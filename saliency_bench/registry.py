@@ -19,7 +19,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "models": {
         "tavdiff": "saliency_bench.models.tavdiff.model:TAVDiffModel",
         "centre": "saliency_bench.baselines.centre:CentrePrior",
-        "maps": "saliency_bench.models.maps_folder:MapsFolder",
     },
     "protocols": {
         "av6-clean": "saliency_bench.protocol:AV6_CLEAN",
@@ -35,6 +34,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "interface": {
         "windows": "saliency_bench.models.adapter:Windows",
+        "maps": "saliency_bench.models.maps_folder:MapsFolder",
     },
     "parity": {
         "models": "saliency_bench.models.encoders.parity:parity",

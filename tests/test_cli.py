@@ -128,6 +128,12 @@ def test_a_mode_without_its_modality_is_refused_and_a_caption_helps(type_, silen
     (["score", "/no/maps", "--dataset", "avt-causal"], ["/no/maps"]),
     (["train", "tavdiff"], ["--steps", "--minutes"]),
     (["train", "centre", "--steps", "3"], ["cannot be trained"]),
+    (["train", "tavdiff", "--steps", "3", "--learning-rate", "0"], ["learning_rate"]),
+    (["train", "tavdiff", "--minutes", "inf"], ["--minutes inf"]),
+    (["run", "centre", "--set", "spread=abc"], ["spread", "'abc'"]),
+    (["run", "centre", "--set", "size=3"], ["size"]),
+    (["run", "maps", "--set", "root=."], ["no model is called 'maps'"]),
+    (["run", "tavdiff", "--modes", "V", "--split", "train"], ["no split train"]),
     (["data", "check", "/no/set"], ["/no/set"]),
     (["models", "parity", "s3d", "--golden", "/no/golden"], ["/no/golden"]),
 ])
@@ -152,6 +158,9 @@ def test_a_truncated_file_is_named_and_finished_videos_are_kept(type_, tmp_path,
     path.write_bytes(path.read_bytes()[:cut])
     result = type_("run", "tavdiff", "--modes", "AV", "--datasets", root, "--out", tmp_path / "runs")
     refused(result, path.name)
+    assert [p.name for p in (tmp_path / "runs").rglob("scores/*")] in ([], ["v0.parquet"])
+    if path.suffix != ".wav":  # a bad sound is found before anything is run
+        assert list((tmp_path / "runs").rglob("scores/v0.parquet"))
 
 
 def test_predict_writes_an_overlay_and_maps(type_, film, tmp_path):
@@ -209,6 +218,11 @@ def test_missing_maps_are_counted_and_named_or_refused(type_, tiny, tmp_path):
     maps = write_maps(tiny, tmp_path / "maps", skip=(4,))
     code, out, _ = type_("score", maps, "--dataset", tiny, "--out", tmp_path / "runs")
     assert code == 0 and "v1: 1 of 9 frames" in out and "3 frames with no map" in out
+    (maps / "stray").mkdir()
+    for _ in range(2):  # the second time everything is in the store
+        assert "! " in type_("score", maps, "--dataset", tiny, "--out", tmp_path / "runs")[1]
+    record = next((tmp_path / "runs").glob("maps*/record.json"))
+    assert "stray" in " ".join(json.loads(record.read_text())["problems"])
     refused(type_("score", maps, "--dataset", tiny, "--out", tmp_path / "runs", "--strict"), "frame")
 
 

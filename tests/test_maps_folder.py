@@ -6,7 +6,6 @@ from PIL import Image
 
 from saliency_bench.data.clip import Clip
 from saliency_bench.errors import UserError
-from saliency_bench.models.adapter import LoadOptions
 from saliency_bench.models.maps_folder import MapsFolder
 from tests.layouts import truncate
 
@@ -152,12 +151,3 @@ def test_a_root_without_maps_is_refused(tmp_path):
         MapsFolder(tmp_path)
     with pytest.raises(UserError, match="expected a folder of maps"):
         MapsFolder(tmp_path / "absent")
-
-
-def test_it_loads_as_a_model(tmp_path):
-    write(tmp_path / "V1" / "1.png", grey(9))
-    model = MapsFolder.load(LoadOptions(mode="V", options={"root": str(tmp_path)}))
-    assert model.name == "maps" and played(model, clip())[0][0, 0] == 9
-    for options in ({}, {"root": tmp_path, "colour": 1}):
-        with pytest.raises(UserError, match="--set root=FOLDER"):
-            MapsFolder.load(LoadOptions(mode="V", options=options))

@@ -108,3 +108,11 @@ def test_a_frame_is_predicted_once():
     scores.add([1], prediction()[None])
     with pytest.raises(UserError, match="frame 2 was predicted twice"):
         scores.add([1], prediction()[None])
+
+
+def test_av6_clean_scores_an_ordinary_and_a_constant_map_on_the_same_frames():
+    flat = np.full((12, 16), 0.5, np.float32)
+    everywhere = TRUTH._replace(fixations=np.ones(SIZE, np.uint8))
+    even = TRUTH._replace(density=np.full(SIZE, 7, np.uint8))
+    for truth in (everywhere, even):
+        assert AV6_CLEAN.score(flat, truth, SIZE)[1] == AV6_CLEAN.score(prediction(), truth, SIZE)[1] == NO_TRUTH

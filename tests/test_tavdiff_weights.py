@@ -9,7 +9,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import LoadOptions, Windows
 from saliency_bench.models.tavdiff import model as model_module
 from saliency_bench.models.tavdiff.model import TAVDiffModel
-from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights
+from saliency_bench.models.tavdiff.weights import load_weights, save_weights, weights_name
 from tests.tavdiff_small import SMALL, small_model, windows
 
 RECORD = {"trained_on": ["avt-causal"], "seed": 3, "loss_curve": [0.5, 0.25], "spec": {"steps": 7, "note": 'a "b"'},
@@ -85,7 +85,7 @@ def test_the_harness_gets_weights_record_and_maps(saved):
     path = saved[1]
     model = TAVDiffModel.load(LoadOptions("TV", weights=path, seed=5, batch=4))
     assert model.trained_on == ("avt-causal",)
-    assert model.weights == f"nano-TV@{describe_weights(path)['sha256'][:12]}"
+    assert model.weights == weights_name(path)
     chunks = list(model.predict(clip().only("TV")))
     assert np.concatenate([index for index, _ in chunks]).tolist() == list(range(5))
     maps = np.concatenate([m for _, m in chunks])

@@ -13,7 +13,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import LoadOptions, SlidingWindowModel, WindowBatch
 from saliency_bench.models.tavdiff.config import load_preset
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
-from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights
+from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights, weights_name
 
 __all__ = ["MODES", "TAVDiff", "TAVDiffModel", "load_weights", "save_weights"]
 
@@ -73,7 +73,7 @@ class TAVDiffModel(SlidingWindowModel):
                 )
         network, record = load_weights(path, options.mode, settings)
         model = cls(network, record)
-        model.weights = f"{path.stem}@{describe_weights(path)['sha256'][:12]}"
+        model.weights = weights_name(path)
         return model.setup(options)
 
     @classmethod
@@ -89,14 +89,15 @@ class TAVDiffModel(SlidingWindowModel):
         A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where
         nothing fits.
         """
-        other, _ = load_weights(path)
+        other, record = load_weights(path)
         own = self.network.state_dict()
         fits = {k: v for k, v in other.state_dict().items() if k in own and own[k].shape == v.shape}
         if not fits:
             raise UserError(f"{path}: expected weights that share tensors with this network, found none; "
                             "give weights of the same preset")
         self.network.load_state_dict({**own, **fits})
-        return f"{Path(path).stem}@{describe_weights(path)['sha256'][:12]}"
+        self.trained_on = tuple(record.get("trained_on", ()))
+        return weights_name(path)
 
     def loss(
         self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None

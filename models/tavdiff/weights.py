@@ -8,6 +8,7 @@ cannot be mixed up.  The same weights give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,13 @@ def describe_weights(path: Path) -> dict[str, Any]:
         raise UserError(f"{beside}: expected the description of tavdiff weights, found model = "
                         f"{description.get('model')!r}; give weights that tavdiff wrote")
     return description
+
+
+def weights_name(path: Path) -> str:
+    """How tables name weights: the file's stem and a hash of its tensors and config together."""
+    description = describe_weights(path)
+    content = json.dumps([description.get("sha256"), description["config"]], sort_keys=True)
+    return f"{Path(path).stem}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def load_weights(path: Path, mode: str | None = None,

@@ -19,6 +19,8 @@ def resolve(name: str, split: str | None = None) -> list[Dataset]:
     split : "test", "train" or "all"; by default the test list, and everything where there is no list.
     """
     if name in registry.names("datasets"):
+        if split not in (None, "test"):
+            raise UserError(f"{name}: has no split {split} to score; it has test")
         return [registry.load("datasets", name)()]
     root = Path(name)
     if not root.is_dir():

@@ -14,12 +14,11 @@ import pandas as pd
 
 from saliency_bench.data.dataset import Sample
 from saliency_bench.data.density import default_sigma
-from saliency_bench.errors import UserError
 from saliency_bench.metrics import score_frame
 from saliency_bench.protocol import HEADLINE, NO_TRUTH, Protocol, score_table
 
 CELLS = 6.0
-ALONE = "one observer"
+ALONE, NO_GAZE = "one observer", "no gaze by observer"
 
 
 def human_scorer(protocol: Protocol, sigma: float | None):
@@ -28,7 +27,9 @@ def human_scorer(protocol: Protocol, sigma: float | None):
     def score(sample: Sample) -> pd.DataFrame:
         gaze, truth = sample.truth.gaze(), sample.truth
         if gaze is None:
-            raise UserError(f"{sample.name}: has no gaze by observer, so the human bound cannot be computed")
+            blank = (dict.fromkeys(HEADLINE, np.nan), NO_GAZE)
+            frames = range(protocol.first_frame, truth.n_frames)
+            return score_table(dict.fromkeys(frames, blank), frames)
         s = default_sigma(truth.size) if sigma is None else sigma
         rows: dict[int, tuple[dict[str, float], str]] = {}
         for frame in range(protocol.first_frame, truth.n_frames):

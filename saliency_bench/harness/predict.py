@@ -42,6 +42,8 @@ def predict_video(video: Path, out: Path, request: Request, caption: str = "", m
         raise UserError(f"--out {out}: expected a name that ends in .mp4")
     if out.exists() and out.resolve() == video.resolve():
         raise UserError(f"--out {out}: is the video itself; give another name")
+    if maps is not None and maps.exists() and not maps.is_dir():
+        raise UserError(f"--maps {maps}: expected a folder, found a file; give another name")
     clip = open_clip(video, caption)
     factory = registry.load("models", request.model)
     mode = ""
@@ -60,11 +62,12 @@ def predict_video(video: Path, out: Path, request: Request, caption: str = "", m
                 yield overlay(frame, prediction)
             progress.frames(len(index))
 
+    out.parent.mkdir(parents=True, exist_ok=True)
     if maps is not None:
         maps.mkdir(parents=True, exist_ok=True)
     write_video(out, painted(), clip.fps, clip.audio)
     label = f"{request.model}({mode})" if mode else request.model
-    weights = f", weights {model.weights}" if model.weights else ""
+    weights = f", weights {model.weights}" if getattr(model, "weights", "") else ""
     sound = "with its sound" if clip.audio is not None else "the video has no sound"
     return (f"{out}: {clip.n_frames} frames, {label}{weights}, {sound}"
             + (f"\n{maps}: {clip.n_frames} maps, 16-bit PNG, numbered from 1" if maps is not None else ""))

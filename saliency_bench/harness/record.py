@@ -94,7 +94,8 @@ def skill(record: Record, records: Sequence[Record], metric: str = "CC", gap: fl
     def mean(model: str, mode: str) -> float:
         for r in records:
             if (r.spec.model, r.spec.mode, r.spec.manifest) == (model, mode, record.spec.manifest):
-                return float(r.metric(metric)["mean"] or np.nan)
+                found = r.metric(metric)["mean"]
+                return np.nan if found is None else found
         return np.nan
 
     if record.spec.model in REFERENCES:

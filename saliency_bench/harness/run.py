@@ -84,8 +84,8 @@ def check_modalities(dataset: Dataset, name: str, mode: str, modes: Sequence[str
     first, missing = next(iter(lacking.items()))
     words = " and ".join(MODALITIES[m] for m in missing)
     works = [m for m in modes if all(set(m) <= set(h) for h in have.values())]
-    hint = f"a mode that it can feed: --modes {works[0]}" if works else "no mode of this model fits this data set"
-    if "T" in missing:
+    hint = f"a mode that it can feed: --modes {works[0]}" if works else "choose a mode that every video can feed"
+    if "T" in missing and modes:
         hint += "; or give --caption TEXT"
     raise UserError(f"{name}({mode}) needs {words}, which {len(lacking)} of {len(have)} videos of {dataset.name} "
                     f"lack (first: {first}); {hint}")
@@ -104,10 +104,12 @@ def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None
     for dataset in datasets:
         for mode in modes:
             check_modalities(dataset, request.model, mode, factory.modes)
+    models = {mode: factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
+                                             request.options)) for mode in modes}  # all, before any is run
     records = []
     for dataset in datasets:
-        for mode in modes:
-            records.append(_model_row(request, factory, mode, dataset, protocol, progress))
+        for mode, model in models.items():
+            records.append(_model_row(request, model, mode, dataset, protocol, progress))
         records += references(request, modes, dataset, protocol, progress)
     return records
 
@@ -117,15 +119,14 @@ def _spec(request: Request, model: str, mode: str, dataset: Dataset, **more: Any
                    protocol=request.protocol, **more)
 
 
-def _model_row(request: Request, factory: Any, mode: str, dataset: Dataset, protocol: Protocol,
+def _model_row(request: Request, model: Any, mode: str, dataset: Dataset, protocol: Protocol,
                progress: Progress) -> Record:
-    model = factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
-                                     request.options))
-    spec = _spec(request, request.model, mode, dataset, weights=model.weights, seed=request.seed,
+    weights = getattr(model, "weights", "")
+    spec = _spec(request, request.model, mode, dataset, weights=weights, seed=request.seed,
                  batch=request.batch, device=request.device.split(":")[0], options=request.options)
     notes: dict[str, object] = {}
-    if model.weights:
-        notes = {"weights": model.weights, "zero_shot": dataset.name not in model.trained_on}
+    if weights:
+        notes = {"weights": weights, "zero_shot": dataset.name not in getattr(model, "trained_on", ())}
     return _evaluate(model, mode, spec, dataset, protocol, request, progress, notes)
 
 
@@ -161,8 +162,9 @@ def references(request: Request, modes: Sequence[str], dataset: Dataset, protoco
     if dataset.oracle is not None:
         for mode in filter(None, modes):
             oracle = dataset.oracle(mode)
-            add(oracle, "oracle", mode, {"draws": oracle.draws, "standard_error": oracle.standard_error})
-    if len(dataset) and dataset.samples[0].truth.gaze() is not None:
+            add(oracle, "oracle", mode, {"draws": oracle.draws, "standard_error": oracle.standard_error},
+                draws=oracle.draws)
+    if any(sample.truth.gaze() is not None for sample in dataset):
         stated = dataset.notes.get("sigma_px")
         sigma = float(stated) if stated else default_sigma(dataset.samples[0].truth.size)
         add(human_scorer(protocol, sigma), "human", "",

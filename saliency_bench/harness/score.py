@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.record import Record
-from saliency_bench.harness.run import Progress, Request, references
+from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store
 from saliency_bench.spec import RunSpec
 
@@ -21,28 +20,28 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
                progress: Progress | None = None) -> list[Record]:
     """Score the maps under `root` against every data set; missing maps are counted, or refused if `strict`.
 
-    Raises `UserError` where no frame has both a map and a truth.
+    Raises `UserError` where no frame of a set has a map.
     """
     progress = progress or Progress()
     protocol = registry.load("protocols", protocol_name)
     records = []
     for dataset in datasets:
-        model = registry.load("models", "maps")(root, strict=strict)
+        model = registry.load("interface", "maps")(root, strict=strict)
+        for sample in dataset:
+            model.plan(sample.clip)
+        model.require_some(dataset.names)
+        strangers = [f"{root}: {name} is no video of {dataset.name} and is left out"
+                     for name in model.unmatched(dataset.names)]
+        dataset = replace(dataset, problems=(*dataset.problems, *model.problems, *strangers))
         spec = RunSpec(model="maps", mode="", dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
                        protocol=protocol_name, weights=f"{root.resolve().name}@{listing_hash(root)}",
                        options={"strict": strict})
-        store = Store(out, spec)
+        store, shown = Store(out, spec), set(dataset.names[:SHOWN])
+        score = model_scorer(model, "", protocol, progress=progress.frames,
+                             keep=lambda video, *kept: store.keep(video, *kept) if video in shown else None)  # noqa: B023
         progress.row(f"maps {root.name}", dataset)
-        record = evaluate(dataset, model_scorer(model, "", protocol, keep=store.keep, progress=progress.frames),
-                          store, progress=progress.video, maps=str(root))
-        if not record.n_frames:
-            shutil.rmtree(store.root)
-            model.require_some(dataset.names)
-        extra = [f"{root}: {name} is no video of {dataset.name} and was left out"
-                 for name in model.unmatched(dataset.names)]
-        records.append(replace(record, problems=(*record.problems, *model.problems, *extra)))
-        request = Request("maps", protocol=protocol_name, out=out)
-        records += references(request, [], dataset, protocol, progress)
+        records.append(evaluate(dataset, score, store, progress=progress.video, maps=str(root)))
+        records += references(Request("maps", protocol=protocol_name, out=out), [], dataset, protocol, progress)
     return records
 
 

@@ -104,6 +104,8 @@ def train_model(name: str, mode: str, preset: str, dataset_name: str, *, steps: 
     init    : weights to start from (of any mode); what fits by name and shape is taken over
     minutes : measures the time of a step and fixes the number of steps, which the folder then remembers
     """
+    if minutes is not None and not 0 < minutes < 1e5:
+        raise UserError(f"--minutes {minutes}: expected a positive number of minutes")
     mode, options = parse_mode(mode), dict(options or {})
     factory = registry.load("models", name)
     if not hasattr(factory, "create"):
@@ -112,7 +114,7 @@ def train_model(name: str, mode: str, preset: str, dataset_name: str, *, steps: 
         raise UserError(f"{name} has no mode {mode}; it has {', '.join(factory.modes)}")
     dataset = resolve_training(dataset_name, seed)
     if not dataset.endless:
-        check_modalities(dataset, name, mode, factory.modes)
+        check_modalities(dataset, name, mode, ())
     folder = out / f"{name}-{preset}-{mode}-{dataset.name}-seed{seed}"
     known = _known_spec(folder)
     if steps is None:
@@ -121,9 +123,12 @@ def train_model(name: str, mode: str, preset: str, dataset_name: str, *, steps: 
     start = "" if init is None else factory.create(mode, preset, options).start_from(init)
 
     def spec_of(n: int) -> TrainSpec:
-        return TrainSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, preset=preset,
-                         seed=seed, steps=n, batch=batch, learning_rate=learning_rate, average=average,
-                         init=start, options=options)
+        try:
+            return TrainSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, preset=preset,
+                             seed=seed, steps=n, batch=batch, learning_rate=learning_rate, average=average,
+                             init=start, options=options)
+        except ValueError as error:
+            raise UserError(f"train: {' '.join(str(error).splitlines()[1:3])}") from error
 
     spec = spec_of(steps)
     if known is not None and known != spec:
@@ -221,16 +226,17 @@ def _train(run: _Run, folder: Path, workers: int, progress: Report) -> Path:
     if run.average is not None:
         run.model.load_state_dict(run.average)
     seconds = spent + time.perf_counter() - started
-    run.model.eval().save(weights, training_record(spec, losses, seconds, device))
+    run.model.eval().save(weights, training_record(run, losses, seconds))
     _write_curve(folder / "loss.csv", losses)
     return weights
 
 
-def training_record(spec: TrainSpec, losses: list[float], seconds: float, device: str) -> dict[str, Any]:
+def training_record(run: _Run, losses: list[float], seconds: float) -> dict[str, Any]:
     """What is kept beside the weights: data, settings, loss curve (20 means), hardware and time."""
     parts = np.array_split(np.asarray(losses), min(20, len(losses)))
-    facts = provenance(device=device, threads=torch.get_num_threads(), seconds=round(seconds, 1))
-    return {"trained_on": [spec.dataset], "spec": spec.model_dump(mode="json"),
+    spec, seen = run.spec, {run.spec.dataset, *getattr(run.model, "trained_on", ())}
+    facts = provenance(device=run.device, threads=torch.get_num_threads(), seconds=round(seconds, 1))
+    return {"trained_on": sorted(seen), "spec": spec.model_dump(mode="json"),
             "loss_curve": [round(float(p.mean()), 5) for p in parts if len(p)],
             "provenance": facts}
 

@@ -15,9 +15,14 @@ from saliency_bench.report.figures import run_figure
 from saliency_bench.report.tables import comparison_table, comparisons, footnotes, rows, table
 
 
+def _problems(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(p for r in records for p in r.problems))
+
+
 def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_json: bool, console: Console) -> None:
     """Print the records, one table a data set, and draw a figure each; or one JSON object."""
-    by_set = {d.manifest: [r for r in records if r.spec.manifest == d.manifest] for d in datasets}
+    by_set: dict[str, list[Record]] = {
+        d.manifest: [r for r in records if r.spec.manifest == d.manifest] for d in datasets}
     figures = {}
     for dataset in datasets:
         of_set = by_set[dataset.manifest]
@@ -27,7 +32,7 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
         print(json.dumps({
             "rows": [row for of_set in by_set.values() for row in rows(of_set)],
             "comparisons": [c for of_set in by_set.values() for c in comparisons(of_set)],
-            "problems": {d.name: list(d.problems) for d in datasets},
+            "problems": {d.name: _problems(by_set[d.manifest]) for d in datasets},
             "records": [str(out / r.spec.run_id / "record.json") for r in records],
             "figures": {name: str(path) for name, path in figures.items()}}))
         return
@@ -43,7 +48,7 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
         if compared := comparison_table(of_set):
             say("\n" + compared)
         say("")
-        for line in [*footnotes(of_set), *(f"! {p}" for p in dataset.problems)]:
+        for line in [*footnotes(of_set), *(f"! {p}" for p in _problems(of_set))]:
             say(f"  {line}")
         say(f"  figure:  {figures[dataset.name]}")
     say(f"  records: {out}/<run>/record.json, scores by frame: {out}/<run>/scores/")

@@ -49,8 +49,10 @@ def comparisons(records: Sequence[Record]) -> list[dict[str, object]]:
 
 def comparison_table(records: Sequence[Record]) -> str:
     """`comparisons` as a table, "" where there is nothing to compare."""
-    body = [[f"{c['a']} - {c['b']}", *(f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]"
-                                       for d in c["difference"].values())]  # type: ignore[attr-defined]
+    def cell(difference: dict[str, float] | None) -> str:
+        return "-" if difference is None else "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
+
+    body = [[f"{c['a']} - {c['b']}", *(cell(c["difference"].get(m)) for m in HEADLINE)]  # type: ignore[attr-defined]
             for c in comparisons(records)]
     return tabulate(body, ["paired difference", *HEADLINE], tablefmt="github") if body else ""
 

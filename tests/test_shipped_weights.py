@@ -1,0 +1,43 @@
+"""What the shipped weights are for: each modality is worth something on avt-causal, and TAV most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from saliency_bench.data.causal import open_test
+from saliency_bench.harness.record import paired, skill
+from saliency_bench.harness.run import Request, run
+
+CLIPS = 12
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    dataset = open_test()
+    few = replace(dataset, names=dataset.names[:CLIPS])
+    out: Path = tmp_path_factory.mktemp("runs")
+    return run(Request("tavdiff", ("TAV", "AV", "TA"), out=out), [few])
+
+
+def row(records, label):
+    return next(r for r in records if r.spec.label == label)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("better", "worse"), [("tavdiff(TAV)", "tavdiff(AV)"), ("tavdiff(TAV)", "centre"),
+                                               ("tavdiff(AV)", "centre"), ("tavdiff(TA)", "centre")])
+def test_beats_beyond_the_paired_interval(records, better, worse):
+    for metric in ("CC", "NSS"):
+        mean, low, _ = paired(row(records, better), row(records, worse), metric)
+        assert mean > low > 0
+
+
+@pytest.mark.slow
+def test_no_model_knows_more_than_its_oracle(records):
+    for mode in ("TAV", "AV", "TA"):
+        model, oracle = row(records, f"tavdiff({mode})"), row(records, f"oracle({mode})")
+        assert model.metric("CC")["mean"] < oracle.metric("CC")["mean"]
+    assert 0.4 < skill(row(records, "tavdiff(TAV)"), records) < 1
