@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
@@ -10,44 +12,40 @@ from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.run import Progress
 
 
-def _bar(console: Console, field: str) -> ProgressBar:
-    return ProgressBar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                       TextColumn(f"{{task.fields[{field}]}}"), TimeRemainingColumn(), console=console,
-                       disable=not console.is_terminal)
+class _Shown:
+    """A rich progress bar that lives as long as its `with` block; `field` is the column of its own."""
 
+    def __init__(self, console: Console, field: str):
+        self.bar = ProgressBar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                               TextColumn(f"{{task.fields[{field}]}}"), TimeRemainingColumn(), console=console,
+                               disable=not console.is_terminal)
 
-class Bar:
-    """A counter of one job: call it with (done, total)."""
-
-    def __init__(self, what: str, console: Console):
-        self.bar = _bar(console, "unit")
-        self.task = self.bar.add_task("working", total=None, unit=what)
-
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
+
+
+class Bar(_Shown):
+    """A counter of one job: call it with (done, total)."""
+
+    def __init__(self, what: str, console: Console):
+        super().__init__(console, "unit")
+        self.task = self.bar.add_task("working", total=None, unit=what)
 
     def __call__(self, done: int, total: int) -> None:
         self.bar.update(self.task, completed=done, total=total)
 
 
-class Bars(Progress):
+class Bars(_Shown, Progress):
     """One progress bar a row, with frames a second and time left; silent where stderr is no terminal."""
 
     def __init__(self, console: Console):
-        self.bar = _bar(console, "rate")
+        super().__init__(console, "rate")
         self.task: TaskID | None = None
         self.count = 0
-
-    def __enter__(self) -> Bars:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
 
     def row(self, label: str, dataset: Dataset) -> None:
         self._finish()
@@ -67,20 +65,13 @@ class Bars(Progress):
             self.bar.update(self.task, completed=self.bar.tasks[-1].total)
 
 
-class TrainBar:
+class TrainBar(_Shown):
     """Loss, learning rate, clips a second and time left of a training; a line every 50 steps without a terminal."""
 
     def __init__(self, console: Console):
         self.console = console
-        self.bar = _bar(console, "state")
+        super().__init__(console, "state")
         self.task = self.bar.add_task("training", total=None, state="")
-
-    def __enter__(self) -> TrainBar:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
 
     def __call__(self, step: int, steps: int, loss: float, rate: float, clips_per_second: float) -> None:
         state = f"loss {loss:.4f}  lr {rate:.1e}  {clips_per_second:.0f} clips/s"
