@@ -29,6 +29,8 @@ Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", he
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Out = Annotated[Path, typer.Option(help="Folder of the runs.")]
+Split = Annotated[str, typer.Option(help="test, train or all; what the set has by default.")]
+Fold = Annotated[int | None, typer.Option(min=1, help="Number of the fold lists; all folds' test videos by default.")]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1 or vinet-v1.")]
 
 
@@ -55,7 +57,8 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps of a diffusion model.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")] = None,
     caption: Annotated[str, typer.Option(help="One caption for every frame of every video.")] = "",
-    split: Annotated[str, typer.Option(help="test, train or all; what the set has by default.")] = "",
+    split: Split = "",
+    fold: Fold = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling noise.")] = 0,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Windows at once.")] = 8,
@@ -70,17 +73,17 @@ def run(
     from saliency_bench.report.progress import Bars
     from saliency_bench.report.show import show
 
-    registry.load("protocols", protocol), registry.load("models", model)
-    chosen = harness.choose_device(device)
-    opened = [d for name in _words(datasets, "--datasets") for d in resolve(name, split or None)]
+    registry.load("protocols", protocol)
+    request = harness.Request(
+        model, tuple(_words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
+        harness.choose_device(device), out, _options(settings, steps=steps))
+    models = harness.load_models(request)
+    opened = [d for name in _words(datasets, "--datasets") for d in resolve(name, split or None, fold)]
     opened = list({d.manifest: d for d in opened}.values())
     if caption:
         opened = [with_caption(d, caption) for d in opened]
-    request = harness.Request(
-        model, tuple(_words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
-        chosen, out, _options(settings, steps=steps))
     with Bars(err_console) as bars:
-        records = harness.run(request, opened, bars)
+        records = harness.run(request, opened, bars, models)
     show(records, opened, out, as_json, out_console)
 
 
@@ -90,7 +93,8 @@ def score(
     dataset: Annotated[str, typer.Option(help="Name or folder of the data set they predict.")],
     protocol: ProtocolName = "av6-clean",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse if a frame has no map.")] = False,
-    split: Annotated[str, typer.Option(help="test, train or all; what the set has by default.")] = "",
+    split: Split = "",
+    fold: Fold = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -100,7 +104,7 @@ def score(
     from saliency_bench.report.progress import Bars
     from saliency_bench.report.show import show
 
-    opened = resolve(dataset, split or None)
+    opened = resolve(dataset, split or None, fold)
     with Bars(err_console) as bars:
         records = score_maps(maps, opened, protocol, out, strict, bars)
     show(records, opened, out, as_json, out_console)
@@ -112,11 +116,13 @@ def train(
     mode: Annotated[str, typer.Option(help="One mode, e.g. TAV.")] = "TAV",
     preset: Annotated[str, typer.Option(help="Size of the network: nano or paper.")] = "nano",
     dataset: Annotated[str, typer.Option(help="avt-causal (endless) or a folder with a train list.")] = "avt-causal",
+    fold: Annotated[int | None, typer.Option(min=1, help="Number of the fold whose train list to use.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Measure the speed, then choose the steps.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 1e-3,
-    average: Annotated[float, typer.Option(min=0, max=0.99999, help="Decay of the weights' average; 0 = off.")] = 0.0,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW; the preset's by default.")] = None,
+    average: Annotated[float | None, typer.Option(
+        min=0, max=0.99999, help="Decay of the weights' average, 0 = off; the preset's by default.")] = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, of any mode of the preset.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = "auto",
@@ -132,11 +138,13 @@ def train(
     if (steps is None) == (minutes is None):
         raise UserError("train: give either --steps N or --minutes M")
     with TrainBar(err_console) as bar:
-        path = train_model(model, mode, preset, dataset, steps=steps, minutes=minutes, batch=batch,
-                           learning_rate=learning_rate, average=average, seed=seed,
-                           device=choose_device(device), workers=workers, out=out, init=init,
-                           options=_options(settings),
-                           progress=bar)
+        trained = train_model(model, mode, preset, dataset, fold=fold, steps=steps, minutes=minutes, batch=batch,
+                              learning_rate=learning_rate, average=average, seed=seed, device=choose_device(device),
+                              workers=workers, out=out, init=init, options=_options(settings), progress=bar)
+    path = trained.weights
+    if not trained.new_steps:
+        out_console.print(f"{path.parent}: this training was complete ({trained.steps} steps); nothing was done",
+                          soft_wrap=True)
     out_console.print(f"weights: {path}\nrecord:  {path.with_suffix('.toml')}\n"
                       f"use:     saliency-bench run {model} --modes {mode} --weights {path}", soft_wrap=True)
 
@@ -183,6 +191,8 @@ def data_import(
     name: Annotated[str, typer.Option(help="Name of the video; its file's by default.")] = "",
     set_name: Annotated[str, typer.Option(help="Name of the set; the folder's by default.")] = "",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in a CSV.")] = 0,
+    map_size: Annotated[str, typer.Option(help="WxH of the maps; the video's size by default.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Import over another video of that name.")] = False,
 ) -> None:
     """Make a data set (STAViS layout) of a video and the gaze of its observers."""
     from saliency_bench.data.prepare import import_video
@@ -192,7 +202,7 @@ def data_import(
         summary = import_video(video, gaze, out, name=name or None, set_name=set_name or None, var=var or None,
                                screen=screen or None, sigma_px=sigma_px, sigma_deg=sigma_deg,
                                px_per_degree=px_per_degree, captions=captions, caption=caption or None,
-                               first_frame=first_frame, progress=bar)
+                               first_frame=first_frame, map_size=map_size or None, replace=replace, progress=bar)
     out_console.print("\n".join(summary.lines()), soft_wrap=True, highlight=False, markup=False)
 
 
@@ -200,12 +210,22 @@ def data_import(
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder of a data set.")],
     deep: Annotated[bool, typer.Option("--deep", help="Decode every file.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Write frames with their fixations drawn on them (PNG).")] = None,
 ) -> None:
     """Say what is in a data set and the first thing that does not match."""
     from saliency_bench.data.check import check
 
     report = check(folder, deep=deep)
     out_console.print(report.text(), soft_wrap=True, highlight=False, markup=False)
+    if picture is not None:
+        from PIL import Image
+
+        from saliency_bench.data.resolve import resolve
+        from saliency_bench.report.overlay import gaze_sheet
+
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(gaze_sheet(resolve(str(folder), "all"))).save(picture, "PNG")
+        out_console.print(f"picture: {picture}", soft_wrap=True, highlight=False, markup=False)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -239,7 +259,7 @@ def models_list() -> None:
 
 @models_app.command("parity")
 def models_parity(
-    name: Annotated[str, typer.Argument(help="Network with reference values, e.g. s3d, soundnet.")],
+    name: Annotated[str, typer.Argument(help="Network with reference values, e.g. s3d, soundnet, dit.")],
     golden: Annotated[Path, typer.Option(help="Folder with NAME.json, NAME.npz and recipe.py.")],
     as_json: Json = False,
 ) -> None:

@@ -25,9 +25,10 @@ from scipy import ndimage
 
 from saliency_bench.data.truth import FrameTruth, Truth
 from saliency_bench.errors import UserError
-from saliency_bench.metrics import resize_like, score_frame
+from saliency_bench.metrics import SCORES, cc, resize_like, score_frame, sim
+from saliency_bench.metrics.scale import tame, unit
 
-HEADLINE = ("SIM", "CC", "NSS", "AUC-J")
+HEADLINE = SCORES
 NO_TRUTH, NO_MAP, CONSTANT = "no truth", "no map", "constant map"
 
 Size = tuple[int, int]
@@ -58,21 +59,29 @@ class Protocol:
         prediction : (h, w) of any size, finite; frame_size : (H, W) of the video frame.
         """
         density, fixations = truth
-        if self.common and _empty(truth):
+        degenerate = _degenerate(truth)
+        if self.common and degenerate:
             return dict.fromkeys(HEADLINE, np.nan), NO_TRUTH
-        constant = prediction.min() == prediction.max()
-        if constant and self.common:
-            uniform = np.full(density.shape, 1.0 / density.size)
-            return {"SIM": _sim_uniform(uniform, density), "CC": 0.0, "NSS": 0.0, "AUC-J": 0.5}, CONSTANT
-        if not constant:  # a constant map stays itself at any size; resizing it would only add rounding
-            prediction = resize_like(self.post(prediction, frame_size), density.shape)
-        else:
-            prediction = np.full(density.shape, prediction.flat[0], np.float64)
-        scores = score_frame(prediction, density, fixations)
+        map_ = self._compared(prediction, frame_size, density.shape)
+        constant = bool(map_.min() == map_.max())
+        scores = score_frame(map_, density, fixations)
+        if self.common and (constant or np.isnan(list(scores.values())).any()):
+            return {"SIM": _sim_uniform(density), "CC": 0.0, "NSS": 0.0, "AUC-J": 0.5}, CONSTANT
+        if not self.common and np.isnan(scores["SIM"]):  # the fused call blanks all scores of a frame without fixations
+            scores["SIM"], scores["CC"] = sim(map_, density), cc(map_, density)
         if self.sim_zero and not density.any():
             scores["SIM"] = 0.0
-        note = CONSTANT if constant else NO_TRUTH if not (fixations.any() and density.any()) else ""
-        return scores, note
+        return scores, NO_TRUTH if degenerate else CONSTANT if constant else ""
+
+    def _compared(self, prediction: np.ndarray, frame_size: Size, size: Size) -> np.ndarray:
+        """The map that is compared with the truth: post-processed and resized to `size`.
+
+        A constant map stays itself; post-processing would only make something of its rounding.
+        """
+        prediction = tame(prediction)
+        if prediction.min() != prediction.max():
+            prediction = self.post(prediction, frame_size)
+        return prediction if prediction.shape == size else resize_like(prediction, size)
 
     def open(self, name: str, truth: Truth, frame_size: Size) -> VideoScores:
         """Collector for the scores of one video."""
@@ -112,22 +121,18 @@ def score_table(rows: dict[int, tuple[dict[str, float], str]], frames: Iterable[
     return pd.DataFrame(table, columns=["frame", *HEADLINE, "note"]).astype({"frame": "int32"})
 
 
-def _empty(truth: FrameTruth) -> bool:
-    """Whether some metric has nothing to measure: no fixations, nothing but fixations, or a flat density."""
+def _degenerate(truth: FrameTruth) -> bool:
+    """Whether some metric has nothing to measure: fixations nowhere or everywhere, a flat density, NaN or infinity."""
     density, fixations = truth
-    return not fixations.any() or bool(fixations.all()) or density.min() == density.max()
+    if not (np.isfinite(density).all() and np.isfinite(fixations).all()):
+        return True
+    return not fixations.any() or bool(fixations.all()) or bool(density.min() == density.max())
 
 
-def _sim_uniform(uniform: np.ndarray, density: np.ndarray) -> float:
+def _sim_uniform(density: np.ndarray) -> float:
     """SIM of the uniform map, which the min-max form of SIM cannot express."""
-    d = density.astype(np.float64)
-    d = d - d.min()
-    return float(np.minimum(uniform, d / d.sum()).sum())
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    x = x.astype(np.float64) - x.min()
-    return x / x.max() if x.max() > 0 else x
+    d = unit(density)
+    return float(np.minimum(1 / d.size, d / d.sum()).sum())
 
 
 def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
@@ -139,17 +144,20 @@ def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
 
 def stavis_blur(levels: np.ndarray) -> np.ndarray:
     """STAViS's map clean-up of an 8-bit map: min-max, then a 13x13 Gaussian of 2 px with mirrored borders."""
-    return ndimage.gaussian_filter(_unit(levels), 2.0, mode="reflect", radius=6)
+    return ndimage.gaussian_filter(unit(levels), 2.0, mode="reflect", radius=6)
+
+
+def vinet_blur(prediction: np.ndarray) -> np.ndarray:
+    """ViNet's 11x11 Gaussian of 2 px (OpenCV's width for that size), borders mirrored without the edge pixel."""
+    return ndimage.gaussian_filter(prediction.astype(np.float64), 2.0, mode="mirror", radius=5)
 
 
 def _stavis(prediction: np.ndarray, frame_size: Size) -> np.ndarray:
-    return stavis_blur(_jpeg((255 * _unit(prediction)).astype(np.uint8), 75))
+    return stavis_blur(_jpeg((255 * unit(prediction)).astype(np.uint8), 75))
 
 
 def _vinet(prediction: np.ndarray, frame_size: Size) -> np.ndarray:
-    scale = [new / old for new, old in zip(frame_size, prediction.shape, strict=True)]
-    x = ndimage.zoom(prediction.astype(np.float64), scale, order=1, mode="nearest", grid_mode=True)
-    x = _unit(ndimage.gaussian_filter(x, 2.0, mode="mirror", radius=5))
+    x = unit(vinet_blur(resize_like(prediction, frame_size, "bilinear")))
     return _jpeg(np.rint(np.clip(255 * x + 0.5, 0, 255)).astype(np.uint8), 100)
 
 

@@ -74,6 +74,7 @@ class TrainSpec(_Spec):
     model: str
     mode: str
     dataset: str
+    fold: int | None = Field(default=None, description="number of the fold whose train list was used")
     manifest: str
     preset: str = "nano"
     seed: int = 0

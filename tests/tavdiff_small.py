@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from saliency_bench.models.adapter import WindowBatch
-from saliency_bench.models.tavdiff.config import TAVDiffConfig, load_preset
+from saliency_bench.models.tavdiff.config import TAVDiffConfig, load_preset, parse
 from saliency_bench.models.tavdiff.network import TAVDiff
 
 # Tensors this small gain nothing from threads and lose much where cores are shared.
@@ -16,15 +16,16 @@ SMALL = {
     "text.width": 16, "text.layers": 1, "text.causal": True,
     "sitr.width": 16, "sitr.heads": 2, "sitr.train_selection": "truth",
     "denoiser.width": 32, "denoiser.depth": 2, "denoiser.heads": 2, "denoiser.time_width": 16,
-    "denoiser.unet_channels": [4, 4, 8, 8],
 }
 CAPTIONS = ["a red circle", "a blue star, upper left", "a green cross", "the orange triangle, lower middle",
             "a yellow square moves", "a purple star over the texture"]
 
 
 def small_config(**fields) -> TAVDiffConfig:
-    """The small config with dotted fields replaced, "." written as "__"."""
-    return load_preset("nano", SMALL | {k.replace("__", "."): v for k, v in fields.items()})
+    """The small config as a preset with dotted fields replaced, "." written as "__"."""
+    small = load_preset("nano", SMALL).describe()
+    small["denoiser"]["unet_channels"] = [4, 4, 8, 8]
+    return parse(small, {k.replace("__", "."): v for k, v in fields.items()})
 
 
 def awake(model: TAVDiff) -> TAVDiff:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_bench.data import captions
+from saliency_bench.data.clip import Captions
 from saliency_bench.errors import UserError
 
 from .layouts import one_line
@@ -22,23 +23,29 @@ def test_frames_count_from_one_on_disk_and_from_zero_in_memory() -> None:
 
 def test_a_caption_holds_until_the_next(tmp_path: Path) -> None:
     captions.write(tmp_path / "v.jsonl", {2: "two", 5: "five"})
-    back = captions.read(tmp_path / "v.jsonl")
+    back = Captions(captions.read(tmp_path / "v.jsonl"))
     assert [back.at(frame) for frame in range(7)] == ["two"] * 5 + ["five"] * 2
 
 
 def test_fields_of_the_captioner_are_kept(tmp_path: Path) -> None:
     fields = {"model": "m", "revision": "r", "prompt_sha256": "p", "decoding": {"beams": 5}}
-    captions.write(tmp_path / "v.jsonl", {0: "a dog", 9: "a cat"}, **fields)
+    captions.write(tmp_path / "v.jsonl", {0: "a dog", 9: "a cat"}, fields)
     rows = captions.read_rows(tmp_path / "v.jsonl")
     assert rows == {0: {"text": "a dog", **fields}, 9: {"text": "a cat", **fields}}
     first = json.loads((tmp_path / "v.jsonl").read_text().splitlines()[0])
     assert first["frame"] == 1
 
 
+def test_fields_may_have_any_name(tmp_path: Path) -> None:
+    fields = {"path": "p", "captions": "c", "fields": 1, "frame": 9, "text": "not this"}
+    captions.write(tmp_path / "v.jsonl", {2: "a dog"}, fields)
+    assert captions.read_rows(tmp_path / "v.jsonl") == {2: {"text": "a dog", "path": "p", "captions": "c", "fields": 1}}
+
+
 def test_blank_lines_byte_order_mark_and_carriage_returns_are_no_mistakes(tmp_path: Path) -> None:
     content = '\ufeff{"frame": 2, "text": "b"}\r\n\r\n   \n{"frame": 1, "text": " a "}'
     (tmp_path / "v.jsonl").write_bytes(content.encode())
-    assert captions.read(tmp_path / "v.jsonl").by_frame == {0: "a", 1: "b"}
+    assert captions.read(tmp_path / "v.jsonl") == {0: "a", 1: "b"}
 
 
 @pytest.mark.parametrize("line, words", [

@@ -3,7 +3,9 @@
 # mypy: disable-error-code="union-attr, arg-type, misc, call-overload"
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from saliency_bench.data.causal_gaps import Gap, oracle_gaps, shortfalls, table
 from saliency_bench.data.causal_oracle import floor_map
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
+from tests import layouts
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +111,57 @@ def test_the_same_seed_gives_the_same_content_and_another_seed_another(written, 
     assert (stated["seed"], stated["clips"], stated["sigma_px"]) == (3, 2, law.SIGMA)
 
 
-def test_a_changed_frame_changes_the_hash(written, cache, tmp_path):
-    open_test(tmp_path, seed=3, clips=2)
+@pytest.mark.parametrize("file", ["video_frames/avt-causal/test_00000/img_{:05d}.jpg",
+                                  "annotations/avt-causal/test_00000/maps/eyeMap_{:05d}.jpg",
+                                  "annotations/avt-causal/test_00000/fixMap_{:05d}.mat"])
+def test_a_changed_frame_map_or_fixation_map_changes_the_hash(written, copy, file):
+    (copy / file.format(5)).write_bytes((copy / file.format(30)).read_bytes())
+    assert manifest_hash(stavis.open_set(copy, "avt-causal")) != written.manifest
+
+
+@pytest.fixture
+def copy(written, cache, tmp_path):
+    """A copy of the written split, for tests that damage it."""
     root = causal.test_root(tmp_path, 3, 2)
-    frames = root / "video_frames" / "avt-causal" / "test_00000"
-    (frames / "img_00005.jpg").write_bytes((frames / "img_00030.jpg").read_bytes())
-    assert manifest_hash(stavis.open_set(root, "avt-causal")) != written.manifest
+    return shutil.copytree(causal.test_root(cache, 3, 2), root)
+
+
+def flipped(path):
+    """The last byte of a file is another one."""
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("file, damage", [
+    ("annotations/avt-causal/test_00001/maps/eyeMap_00001.jpg", flipped),
+    ("annotations/avt-causal/test_00001/fixMap_00036.mat", flipped),
+    ("video_frames/avt-causal/test_00000/img_00007.jpg", layouts.truncate),
+    ("video_frames/avt-causal/test_00000/img_00036.jpg", Path.unlink),
+    ("video_audio/avt-causal/test_00000/test_00000.wav", Path.unlink),
+    ("captions/avt-causal/test_00000.jsonl", flipped),
+    ("gaze/avt-causal/test_00001.npz", flipped),
+    ("causes/avt-causal/test_00001.json", flipped),
+    ("centre.npy", flipped),
+    ("fold_lists/avt-causal_list_test_fps.txt", Path.unlink),
+])
+def test_damage_to_the_cache_is_noticed_when_it_is_opened(copy, tmp_path, file, damage):
+    open_test(tmp_path, seed=3, clips=2)
+    damage(copy / file)
+    with pytest.raises(UserError, match=r"clips2: expected avt-causal.*delete the folder") as error:
+        open_test(tmp_path, seed=3, clips=2)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("module, drawn", [("density", True), ("truth", True), ("causal_render", True),
+                                           ("stavis_writer", False), ("images", False), ("causal_oracle", False)])
+def test_other_code_does_not_take_over_what_this_code_made(tmp_path, monkeypatch, module, drawn):
+    monkeypatch.setattr(causal, "_digest", causal._digest.__wrapped__)
+    root, training = causal.test_root(), open_training(0).manifest
+    shutil.copytree(Path(causal.__file__).parent, tmp_path / "data")
+    monkeypatch.setattr(causal, "__file__", str(tmp_path / "data" / "causal.py"))
+    assert causal.test_root() == root and open_training(0).manifest == training
+    with open(tmp_path / "data" / f"{module}.py", "a") as file:
+        file.write("# changed")
+    assert causal.test_root() != root and (open_training(0).manifest != training) == drawn
 
 
 def test_a_written_split_is_not_written_again(written, cache, monkeypatch):

@@ -136,6 +136,13 @@ def test_one_thing_broken_is_the_first_mismatch(root, breaks, said):
     assert any(line.startswith("  V2: ") for line in report.lines), "the others are looked at all the same"
 
 
+def test_a_damaged_sound_does_not_hide_damaged_captions(root):
+    bad_sound(root)
+    bad_caption(root)
+    problems = check(root).problems
+    assert len(problems) == 2 and "V1.wav" in problems[0] and "V1.jsonl" in problems[1]
+
+
 def test_a_mute_set_is_remarked_and_no_mismatch(root):
     for video in ("V1", "V2"):
         (root / "video_audio" / "tiny" / video / f"{video}.wav").unlink()

@@ -92,6 +92,29 @@ def test_json_holds_the_rows(type_, tiny, tmp_path):
     assert all(m["low"] <= m["mean"] <= m["high"] for m in first["metrics"].values())
 
 
+def test_two_sets_of_one_name_keep_their_own_figures_and_problems(type_, tiny, silent, tmp_path):
+    code, out, _ = type_("run", "tavdiff", "--modes", "V", "--datasets", f"{tiny},{silent}", "--out", tmp_path,
+                         "--json")
+    first, second = json.loads(out)["datasets"]
+    assert code == 0 and first["name"] == second["name"] and first["figure"] != second["figure"]
+    assert any("sound is absent" in p for p in second["problems"]) and not first["problems"]
+
+
+def test_a_picture_that_fails_does_not_lose_the_table(type_, tiny, tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("saliency_bench.report.show.run_figure", fail)
+    code, out, _ = type_("run", "centre", "--datasets", tiny, "--out", tmp_path)
+    assert code == 0 and "| centre" in out and "not drawn: no space left" in out
+
+
+def test_weights_are_checked_before_any_data_set_is_opened(type_, tmp_path, monkeypatch):
+    monkeypatch.setattr("saliency_bench.data.resolve.resolve", lambda *a: pytest.fail("opened a data set"))
+    refused(type_("run", "tavdiff", "--modes", "V", "--weights", tmp_path / "none.safetensors", "--out", tmp_path),
+            "none.safetensors")
+
+
 def test_a_second_run_gives_the_same_rows(type_, tiny, tmp_path):
     words = ("run", "tavdiff", "--modes", "TA", "--datasets", tiny, "--out", tmp_path, "--json")
     assert type_(*words)[1] == type_(*words)[1]
@@ -233,6 +256,14 @@ def test_maps_of_other_videos_are_an_error(type_, tiny, tmp_path):
     assert not list((tmp_path / "runs").glob("maps*"))
 
 
+def test_check_draws_the_fixations_on_the_frames(type_, tiny, tmp_path):
+    code, out, _ = type_("data", "check", tiny, "--picture", tmp_path / "sheet.png")
+    assert code == 0 and "sheet.png" in out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        ring = (np.asarray(sheet).reshape(-1, 3) == (255, 214, 10)).all(1)
+    assert ring.sum() > 100
+
+
 def test_a_map_with_nan_is_an_error(type_, tiny, tmp_path):
     maps = write_maps(tiny, tmp_path / "maps", skip=(4,))
     np.save(maps / "v1" / "0005.npy", np.full((24, 32), np.nan, np.float32))
@@ -260,6 +291,10 @@ def test_training_goes_on_to_the_same_weights(type_, tiny, tmp_path):
     assert type_(*words, tmp_path / "cut")[0] == 0
     whole, cut = (next((tmp_path / d).rglob("*.safetensors")).read_bytes() for d in ("whole", "cut"))
     assert whole == cut
+    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "cut").rglob("nano-TA.*")}
+    code, out, _ = type_(*words, tmp_path / "cut")
+    assert code == 0 and "was complete (4 steps); nothing was done" in out
+    assert written == {p: p.stat().st_mtime_ns for p in (tmp_path / "cut").rglob("nano-TA.*")}
     refused(type_(*[5 if w == 4 else w for w in words], tmp_path / "cut"), "steps")
 
 
@@ -271,6 +306,27 @@ def test_trained_weights_are_used_by_name_and_are_not_zero_shot(type_, tiny, tmp
                          tmp_path / "r", "--json")
     row = json.loads(out)["rows"][0]
     assert code == 0 and row["weights"].startswith("nano-TA@") and row["notes"]["zero_shot"] is False
+
+
+def test_a_fold_trains_without_its_test_videos_and_other_folds_are_said_to_leak(type_, tmp_path):
+    root = write_set(tmp_path / "folded")
+    for split in ("test", "train"):
+        (root / "fold_lists" / f"tiny_list_{split}_fps.txt").unlink()
+    for k, (train, test) in enumerate([("v0 v1", "v2"), ("v2 v1", "v0")], start=1):
+        for split, names in (("train", train), ("test", test)):
+            (root / "fold_lists" / f"tiny_list_{split}_{k}_fps.txt").write_text(
+                "".join(f"{name} 9 12.000000\n" for name in names.split()))
+    words = ["train", "tavdiff", "--mode", "TA", "--dataset", root, "--steps", 1, "--batch", 2, "--workers", 0,
+             "--device", "cpu", "--out", tmp_path / "t"]
+    refused(type_(*words), "--fold")
+    assert type_(*words, "--fold", 1)[0] == 0
+    weights = next((tmp_path / "t").rglob("*.safetensors"))
+    run = ["run", "tavdiff", "--modes", "TA", "--datasets", root, "--weights", weights, "--json", "--out",
+           tmp_path / "r"]
+    for fold, leaks in ((["--fold", 1], False), (["--fold", 2], True), ([], True)):
+        found = json.loads(type_(*run, *fold)[1])
+        assert found["rows"][0]["notes"]["zero_shot"] is False
+        assert any("trained on tiny, fold 1" in p for p in found["datasets"][0]["problems"]) is leaks
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the sample recordings beside the checkout")

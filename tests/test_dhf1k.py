@@ -1,5 +1,6 @@
 """The DHF1K layout: whole sets, single videos, DHF1K's own two trees, and what is said of missing files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -131,9 +132,10 @@ def test_sixteen_bit_density_keeps_its_depth(tmp_path: Path) -> None:
 
 def test_splits_by_folder(tmp_path: Path) -> None:
     layouts.dhf1k(tmp_path / "training", videos=("a",))
-    layouts.dhf1k(tmp_path / "testing", videos=("b",))
-    splits = ("train", "test", "all")
-    assert [dhf1k.open_set(tmp_path, split).names for split in splits] == [["a"], ["b"], ["a", "b"]]
+    layouts.dhf1k(tmp_path / "validation", videos=("c",))
+    layouts.dhf1k(tmp_path / "test", videos=("b",))
+    names = {split: dhf1k.open_set(tmp_path, split).names for split in ("train", "val", "test", "all")}
+    assert names == {"train": ["a"], "val": ["c"], "test": ["b"], "all": ["a", "b", "c"]}
 
 
 def test_splits_by_the_numbers_of_dhf1k(tmp_path: Path) -> None:
@@ -145,20 +147,69 @@ def test_splits_by_the_numbers_of_dhf1k(tmp_path: Path) -> None:
     one_line(error, "dev")
 
 
+def distributed(root: Path, **frames: int) -> Path:
+    """DHF1K's two trees: four maps a video, and films of so many frames (`v0001=3`)."""
+    layouts.dhf1k(root / "annotation", videos=tuple(name[1:] for name in frames))
+    for images in root.glob("annotation/*/images"):
+        images.rename(root / f"unused-{images.parent.name}")
+    (root / "video").mkdir()
+    for name, n in frames.items():
+        media.write_video(root / "film.mp4", [np.full((24, 32, 3), 20 * i, np.uint8) for i in range(n)], 30)
+        (root / "film.mp4").rename(root / "video" / f"{name[2:]}.AVI")
+    return root
+
+
 def test_dhf1k_as_it_is_distributed(tmp_path: Path) -> None:
-    layouts.dhf1k(tmp_path / "annotation", videos=("0001", "0010"))
-    for images in tmp_path.glob("annotation/*/images"):
-        images.rename(tmp_path / f"unused-{images.parent.name}")
-    (tmp_path / "video").mkdir()
-    for name, n in (("001", 4), ("010", 3)):
-        media.write_video(tmp_path / "film.mp4", [picture(i) for i in range(n)], 30)
-        (tmp_path / "film.mp4").rename(tmp_path / "video" / f"{name}.AVI")
-    dataset = dhf1k.open_set(tmp_path)
-    assert dataset.names == ["0001", "0010"]
+    dataset = dhf1k.open_set(distributed(tmp_path, v0001=4, v0010=3, v0020=7))
+    assert dataset.names == ["0001", "0010", "0020"]
+    assert [sample.clip.n_frames for sample in dataset] == [sample.truth.n_frames for sample in dataset] == [4, 3, 4]
     assert opened(dataset).clip.frames.read([3]).shape == (1, 24, 32, 3)
+    assert dataset.problems == ("0010: found 3 frames, 4 maps, 4 fixation maps; scoring the first 3",
+                                "0020: found 7 frames, 4 maps, 4 fixation maps; scoring the first 4")
+
+
+def test_frames_of_a_film_count_from_one_whatever_map_is_missing(tmp_path: Path) -> None:
+    distributed(tmp_path, v0001=4, v0002=4)
+    (tmp_path / "annotation/0001/maps/0001_001.png").unlink()
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["0002"]
+    assert "maps 1 is missing; left out" in dataset.problems[0]
+
+
+def test_a_film_with_fewer_frames_than_it_states_is_refused_when_it_is_decoded(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed(tmp_path, v0001=3)
+    monkeypatch.setattr(dhf1k, "stated_frames", lambda path: 4)
     with pytest.raises(UserError) as error:
-        dataset.samples[1]
-    one_line(error, "010.AVI", "4 frames", "found 3")
+        opened(dhf1k.open_set(tmp_path))
+    one_line(error, "001.AVI", "expected 4 frames as its header states, found 3")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"RIFF"), layouts.truncate])
+def test_a_film_that_cannot_be_opened_is_left_out_and_said(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    distributed(tmp_path, v0001=4, v0010=4)
+    damage(tmp_path / "video/001.AVI")
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["0010"]
+    assert "0001: left out; " in dataset.problems[0] and "001.AVI" in dataset.problems[0]
+
+
+def test_a_stray_copy_is_no_frame(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    (tmp_path / "0001/images/0001_001 (2).png").write_bytes(b"")
+    (tmp_path / "0002/maps/2.png").write_bytes(b"")
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["0001"] and dataset.samples[0].clip.n_frames == 4
+    assert "0002: left out; " in dataset.problems[0] and "2.png" in dataset.problems[0]
+
+
+def test_videos_of_one_name_are_called_by_their_path(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path / "training", videos=("v1", "a"))
+    layouts.dhf1k(tmp_path / "testing", videos=("v1",), n=3)
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["a", "testing/v1", "training/v1"]
+    assert [sample.name for sample in dataset] == dataset.names
+    assert [sample.clip.n_frames for sample in dataset] == [4, 3, 4]
 
 
 def test_the_manifest_follows_the_files(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ FIGURES = Path(__file__).parent / "golden" / "models"
 MORE = Path(__file__).resolve().parents[2] / "shared" / "golden" / "models"
 
 
-@pytest.mark.parametrize("name", ["s3d", "soundnet"])
+@pytest.mark.parametrize("name", ["s3d", "soundnet", "dit"])
 def test_network_agrees_with_its_reference(name):
     rows = parity(name, FIGURES)
     assert rows and all(row.ok for row in rows), rows

@@ -7,7 +7,7 @@ from torch import nn
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.encoders.convert import convert_s3d, load_encoder, read_checkpoint
-from saliency_bench.models.encoders.s3d import MIXED, S3D
+from saliency_bench.models.encoders.s3d import MIXED, S3D, output_size
 
 GROUPS = {"1": range(0, 5), "2": range(5, 8), "3": range(8, 14), "4": range(14, 16)}
 
@@ -123,6 +123,18 @@ def test_checkpoints_are_read_without_running_code(tmp_path):
 def test_strides_can_keep_the_spatial_grid():
     net = S3D(width=0.1, last=12, strides={7: (2, 1)}).eval()
     assert net(torch.zeros(1, 3, 8, 64, 96)).shape[2:] == (2, 8, 12)
+
+
+@pytest.mark.parametrize("size", [(16, 64, 96), (9, 50, 70), (5, 33, 31)])
+@pytest.mark.parametrize(("last", "strides"), [(15, {}), (12, {7: (2, 1)}), (8, {0: (1, 3), 4: (3, 1)}), (0, {})])
+def test_output_sizes_are_foretold(size, last, strides):
+    net = S3D(width=0.01, last=last, strides=strides).eval()
+    expected = output_size(size, last, strides)
+    if min(expected):
+        assert tuple(net(torch.zeros(1, 3, *size)).shape[2:]) == expected
+    else:
+        with pytest.raises(RuntimeError):
+            net(torch.zeros(1, 3, *size))
 
 
 def test_width_scales_every_block():

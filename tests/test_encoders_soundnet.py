@@ -1,8 +1,13 @@
 """SoundNet: published sizes and lengths, checkpoints of other code bases, tones as a start."""
 
+import json
+import random
+from pathlib import Path
+
 import pytest
 import torch
 
+from saliency_bench.errors import UserError
 from saliency_bench.models.encoders.convert import convert_soundnet, load_encoder
 from saliency_bench.models.encoders.soundnet import CHANNELS, SoundNet, tune_first_layer
 
@@ -63,6 +68,32 @@ def test_checkpoints_of_other_code_are_read(scheme):
     converted = convert_soundnet(state)
     assert converted.keys() == net.state_dict().keys()
     assert all(torch.equal(converted[k], v) for k, v in net.state_dict().items())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_stavis_files_give_soundnet_and_not_the_image_network_in_any_order(prefix, seed):
+    keys = json.loads((Path(__file__).parent / "golden" / "models" / "stavis_keys.json").read_text())
+    assert {"conv1.weight", "layer1.0.conv1.weight"} <= set(keys)
+    net = net_with_statistics()
+    own = named(net, *SCHEMES["stavis"])
+    random.Random(seed).shuffle(keys)
+    state = {prefix + key: own.get(f"module.{key}", torch.zeros(3, 4, 5, 5, 5)) for key in keys}
+    converted = convert_soundnet(state)
+    assert converted.keys() == net.state_dict().keys()
+    assert all(torch.equal(converted[k], v) for k, v in net.state_dict().items())
+
+
+def test_convolutions_of_other_networks_are_left_out():
+    state = named(net_with_statistics(), *SCHEMES["vinet"])
+    others = {"visual_model.conv1.weight": torch.zeros(1), "layer1.0.conv2.weight": torch.zeros(1)}
+    assert convert_soundnet(others | state | others).keys() == convert_soundnet(state).keys()
+
+
+def test_two_sources_of_one_tensor_are_refused():
+    state = named(net_with_statistics(), *SCHEMES["vinet"])
+    with pytest.raises(UserError, match=r"audionet\.conv1\.weight and conv1\.0\.weight"):
+        convert_soundnet(state | {"conv1.0.weight": torch.zeros(1)})
 
 
 def test_a_trunk_loads_from_a_file_with_heads():

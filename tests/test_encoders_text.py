@@ -58,9 +58,14 @@ def test_repeated_words_in_the_list_are_refused():
 
 
 def test_content_leaves_out_start_end_and_padding(encoder):
-    content = encoder(["a red circle, upper left", "a star", ""]).content
-    assert content.sum(1).tolist() == [5, 2, 1]
-    assert not content[:, 0].any()
+    features = encoder(["a red circle, upper left", "a star", ""])
+    assert features.content.sum(1).tolist() == [5, 2, 1]
+    assert not features.content[:, 0].any()
+
+
+def test_real_tokens_are_all_but_padding_whatever_else_is_in_the_batch(encoder):
+    assert encoder(["a red circle, upper left", "a star", ""]).real.sum(1).tolist() == [7, 4, 2]
+    assert encoder(["a star"]).real.tolist() == [[True] * 4]
 
 
 def test_features_do_not_depend_on_the_other_captions(encoder):

@@ -6,8 +6,8 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saliency_bench.data.density import blur, default_sigma, density, sigma_from_degrees, sigma_from_fwhm
-from saliency_bench.data.gaze import parse_screen, read_gaze, screen_offset
+from saliency_bench.data.density import blur, default_sigma, density, sigma_from_degrees
+from saliency_bench.data.gaze import parse_size, read_gaze, screen_offset
 from saliency_bench.errors import UserError
 from tests.layouts import shared
 
@@ -237,15 +237,26 @@ def test_hdf5_mat_says_how_to_save_it_again(tmp_path):
 
 def test_gaze_is_cut_or_continued_to_the_video(tmp_path):
     path = npz_file(tmp_path, gaze=points())
-    longer, shorter = (read_gaze(path, size=SIZE, n_frames=n) for n in (3, 8))
-    assert longer.points.shape == (3, 3, 2) and "the last 2 are left out" in longer.problems[0]
+    longer, shorter = (read_gaze(path, size=SIZE, n_frames=n) for n in (4, 8))
+    assert longer.points.shape == (3, 4, 2) and "the last 1 are left out" in longer.problems[0]
     assert np.isnan(shorter.points[:, 5:]).all() and "the last 3 have no gaze" in shorter.problems[0]
+
+
+@pytest.mark.parametrize("file, swapped", [(npz_file, lambda a: a), (mat_file, lambda a: a),
+                                           (mat_file, lambda a: cells(list(a)))])
+def test_gaze_with_frames_before_observers_is_refused(tmp_path, file, swapped):
+    path = file(tmp_path, gaze=swapped(points(3, 5).swapaxes(0, 1)))
+    assert "looks transposed; swap its first two axes" in refused(path, n_frames=5)
+
+
+def test_as_many_observers_as_frames_is_no_mistake(tmp_path):
+    assert read_gaze(npz_file(tmp_path, gaze=points(5, 5)), size=SIZE, n_frames=5).points.shape == (5, 5, 2)
 
 
 def test_screen_offset_comes_from_the_video_size():
     assert screen_offset("1024x768", (750, 1000)) == (12, 9)
     assert screen_offset((960, 1280), (710, 1066)) == (107, 125)
-    assert parse_screen(" 1280 X 960 ") == (960, 1280)
+    assert parse_size(" 1280 X 960 ", "--screen") == (960, 1280)
 
 
 @pytest.mark.parametrize("screen", ["", "1024", "x768", "0x768", "1024x768x3", "-5x4", "wide", "32x24"])
@@ -292,7 +303,6 @@ def test_blur_is_the_density_of_the_pixels():
 
 
 def test_sigmas():
-    assert sigma_from_fwhm(30) == pytest.approx(12.74, abs=0.005)
     assert sigma_from_degrees(1.5, 40) == 60
     assert default_sigma((404, 720)) == 20
     with pytest.raises(UserError, match="pixels per degree"):

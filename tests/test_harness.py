@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ import pytest
 from saliency_bench import registry
 from saliency_bench.data.clip import Clip, parse_mode
 from saliency_bench.errors import UserError
+from saliency_bench.files import write_atomic
 from saliency_bench.harness.record import paired, skill
 from saliency_bench.harness.run import Request, run
-from saliency_bench.harness.store import Store, write_atomic
+from saliency_bench.harness.store import Store
 from saliency_bench.report.tables import rows, table
 from saliency_bench.spec import RunSpec
 from tests.toys import Blob, toy_dataset
@@ -29,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 RUN = """
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 from saliency_bench import registry
 from saliency_bench.harness.run import Request, run
 from tests.toys import toy_dataset
@@ -74,9 +77,22 @@ def test_a_second_run_predicts_nothing_again(tmp_path):
     assert rows(first) == rows(second)
 
 
+class Meeting(Blob):
+    """Blob that starts its first video only when the other process has claimed one too."""
+
+    both: ClassVar[Any] = None
+
+    def predict(self, clip):
+        if not Blob.asked:
+            Meeting.both.wait(timeout=120)
+        type(self).asked.append(clip.name)
+        yield from self.chunks(clip)
+
+
 def _run_once(out: Path, barrier) -> None:
-    registry.BUILT_IN["models"]["blob"] = "tests.toys:Blob"
-    barrier.wait()
+    registry.BUILT_IN["models"]["blob"] = "tests.test_harness:Meeting"
+    from tests.test_harness import Meeting as Registered  # what the registry imports, also in a spawned process
+    Registered.both = barrier
     run(Request("blob", ("AV",), out=out), [toy_dataset(8)])
     (out / f"asked-{os.getpid()}.json").write_text(json.dumps(Blob.asked))
 
@@ -104,6 +120,15 @@ def test_other_settings_are_another_run(tmp_path):
     ids = {RunSpec(model="m", mode="AV", dataset="d", manifest="x", **more).run_id
            for more in ({}, {"seed": 1}, {"protocol": "mit"}, {"options": {"steps": 8}}, {"weights": "w@1"})}
     assert len(ids) == 5
+
+
+def test_scores_of_another_state_of_the_code_are_kept_and_said(tmp_path, monkeypatch):
+    request = Request("blob", ("AV",), out=tmp_path)
+    assert run(request, [toy_dataset()])[0].problems == ()
+    monkeypatch.setattr("saliency_bench.harness.evaluate.code_id", lambda: "other")
+    (problem,) = run(request, [toy_dataset()])[0].problems
+    assert "3 of 3 videos were scored by another state of the code" in problem
+    assert Blob.asked == ["clip1", "clip2", "clip3"]
 
 
 def test_a_spec_file_that_was_tampered_with_is_refused(tmp_path):

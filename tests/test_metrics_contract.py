@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from saliency_bench.metrics import METRICS, explain, kld, reason, resize_like, score_frame
+from saliency_bench.metrics import METRICS, auc_judd, explain, kld, reason, resize_like, score_frame
 
 SUITE = [name for name in METRICS if "/" not in name]
 RANDOM = np.random.default_rng(11)
@@ -84,6 +84,17 @@ def test_undefined_scores_are_nan_and_have_a_reason(name, what):
     assert (why is None) == defined
 
 
+@pytest.mark.parametrize("what", [*BROKEN, "weights that cancel", "a map of sum zero", "no negatives"])
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in SUITE])
+def test_dialects_say_nothing_of_degenerate_frames(name, what):
+    cancelling = np.where(np.indices(MAP.shape)[1] % 2, 1.0, -1.0)
+    more = {"weights that cancel": {"fixations": cancelling}, "a map of sum zero": {"pred": cancelling},
+            "no negatives": {"fixations": np.ones_like(FIXATIONS), "other": np.ones_like(OTHER)}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(METRICS[name](**(GOOD | (BROKEN | more)[what])), float)
+
+
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_fused_frame_obeys_the_same_contract(what):
     maps = {key: map_ for key, map_ in (GOOD | BROKEN[what]).items() if key in ("pred", "density", "fixations")}
@@ -145,3 +156,60 @@ def test_fixation_maps_may_be_counts_or_bytes_or_booleans():
 
 def test_kld_of_an_empty_prediction_is_the_finite_penalty():
     assert 20 < kld(np.zeros((4, 4)), np.eye(4)) < 40
+
+
+@pytest.mark.parametrize("name", sorted({"SIM", "CC", "KLD", "EMD"}
+                                        | {n for n in METRICS if n.startswith(("SIM", "CC", "KLD"))}))
+@pytest.mark.parametrize("scale", [1e307, 2.0**-1040])
+def test_density_metrics_take_maps_of_any_finite_scale(name, scale):
+    p, g = MAP + 1, DENSITY + 1
+    p[0, 0] = g[-1, -1] = 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = [METRICS[name](a, density=b) for a, b in ((p * scale, g), (p, g * scale), (p * scale, g * scale))]
+    assert scores == pytest.approx([METRICS[name](p, density=g)] * 3, rel=1e-6 if scale < 1 else 1e-9)
+
+
+def test_masked_pixels_are_an_error():
+    masked = np.ma.masked_less(MAP, 0.5)
+    with pytest.raises(ValueError, match=r"pred: .* without masked pixels"):
+        score_frame(masked, DENSITY, FIXATIONS)
+    with pytest.raises(ValueError, match=r"fixations: .* without masked pixels"):
+        auc_judd(MAP, np.ma.masked_equal(FIXATIONS, 1))
+    assert kld(np.ma.masked_array(MAP), DENSITY) == kld(MAP, DENSITY)
+
+
+@pytest.mark.parametrize(("key", "names"), [
+    ("density", [n for n in METRICS if "density" in METRICS[n].needs]),
+    ("fixations", [n for n in METRICS if "fixations" in METRICS[n].needs]),
+    ("other", [n for n in METRICS if "other" in METRICS[n].needs]),
+    ("baseline", [n for n in METRICS if "baseline" in METRICS[n].needs])])
+def test_an_error_names_the_map_that_is_wrong(key, names):
+    for name in names:
+        with pytest.raises(ValueError, match=f"^{key}: "):
+            METRICS[name](**(GOOD | {key: np.ones(5)}))
+        if name != "EMD":
+            with pytest.raises(ValueError, match=rf"{key} \(3, 4\)"):
+                METRICS[name](**(GOOD | {key: np.ones((3, 4))}))
+
+
+def test_other_is_where_the_map_is_positive():
+    signed = np.where(OTHER, 1.0, -1.0)
+    for name in (n for n in METRICS if n.startswith("sAUC")):
+        assert METRICS[name](**(GOOD | {"other": signed})) == METRICS[name](**GOOD)
+        assert np.isnan(METRICS[name](**(GOOD | {"other": -OTHER.astype(float)})))
+    assert reason("sAUC", **(GOOD | {"other": -OTHER.astype(float)})) == "nothing is fixated elsewhere"
+
+
+DRAWS = np.zeros((4, 3), np.int64)
+BAD_OPTIONS = [(name, option) for name in METRICS if name.startswith(("AUC-B", "sAUC")) and METRICS[name].options
+               for option in ({"splits": 0}, {"step": 0}, {"step": -0.1}, {"draws": DRAWS[0]}, {"draws": DRAWS + 0.5},
+                              {"draws": DRAWS - 1}, {"draws": DRAWS + MAP.size}, {"draws": DRAWS[:0]})]
+
+
+@pytest.mark.parametrize(("name", "option"), [*BAD_OPTIONS, ("EMD", {"shrink": 0}), ("EMD", {"shrink": -2}),
+                                              ("AUC-J", {"ties": "half"}), ("AUC-J/mit-jitter", {"noise": MAP[0]})])
+def test_bad_options_are_one_line_of_error(name, option):
+    with pytest.raises(ValueError, match=f"^{next(iter(option))}: expected") as error:
+        METRICS[name](**GOOD, **option)
+    assert "\n" not in str(error.value)

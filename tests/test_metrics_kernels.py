@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from saliency_bench.metrics import auc_judd, score_frame, score_frames
+from saliency_bench.metrics import auc_judd, cc, nss, score_frame, score_frames
 from saliency_bench.metrics import reference as twin
 from saliency_bench.metrics.kernels import BINS, CROWDED, MANY, RUN, TILE, distinct, fixated
 
@@ -94,15 +94,31 @@ def test_thresholds_in_one_bin_are_told_apart():
     assert auc_judd(pred, fixations) == pytest.approx(twin.judd_area(pred, fixations), abs=1e-12)
 
 
+def naive_area(pred, fixations, ties):
+    """Judd's area as a loop over groups of tied fixations."""
+    p, f = pred.ravel(), fixations.ravel() != 0
+    x, y, hits, n = [0.0], [0.0], 0, int(f.sum())
+    for value in sorted(set(p[f].tolist()), reverse=True):
+        times, others = int((f & (p == value)).sum()), int((~f & (p == value)).sum())
+        above = int((~f & (p > value)).sum())
+        if ties == "step":
+            x.append(above + others)
+            y.append(hits + times)
+        for k in range(1, times + 1) if ties != "step" else ():
+            # the published loop has passed all of the group's `times` fixations when it counts for the first one
+            x.append(above + others * k / (times + 1) if ties == "expected" else above + others + times - k)
+            y.append(hits + k)
+        hits += times
+    return np.trapezoid([*y, n], [*x, p.size - n]) / n / (p.size - n)
+
+
+@pytest.mark.parametrize("n", [40, 2 * MANY])
 @pytest.mark.parametrize("ties", ["expected", "mit", "step"])
-def test_sorting_serves_every_tie_rule(ties):
+def test_every_tie_rule_counts_as_a_naive_loop_does_by_walking_and_by_sorting(ties, n):
     random = np.random.default_rng(2)
-    pred = np.round(random.random(SIZE) * 4 * MANY)
-    fixations = some_fixations(random, 2 * MANY)
-    rows = np.flatnonzero(fixations)
-    direct = auc_judd(np.tile(pred, (1, 1)), fixations, ties=ties)
-    reversed_rows = auc_judd(pred[::-1], fixations[::-1], ties=ties)
-    assert rows.size == 2 * MANY and direct == pytest.approx(reversed_rows, abs=1e-12)
+    pred, fixations = np.round(random.random(SIZE) * 4 * MANY), some_fixations(random, n)
+    assert (np.unique(pred[fixations != 0]).size > MANY) == (n > MANY)
+    assert auc_judd(pred, fixations, ties=ties) == pytest.approx(naive_area(pred, fixations, ties), abs=1e-12)
 
 
 def test_expected_ties_are_the_mean_over_random_orders():
@@ -164,3 +180,73 @@ def test_distinct_values_and_their_counts_are_those_of_unique():
 def test_metrics_import_without_torch():
     code = "import sys, saliency_bench.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("value", [254, 0])
+@pytest.mark.parametrize("other", [255, 254])
+@pytest.mark.parametrize("density_type", [np.uint8, np.float32])
+def test_saturated_bytes_cancel_no_digits(value, other, density_type):
+    size, n = (1080, 1920), 1080 * 1920
+    pred = np.full(size, 255, np.uint8)
+    pred[540, 960], pred[0, 0] = value, other
+    density = np.full(size, 250, density_type)
+    density[540, 960], density[1, 1] = 251, 255
+    fixations = np.zeros(size, np.uint8)
+    fixations[540, 960] = 1
+    # exact sums over the few pixels that differ
+    x, y = [255 - value, 255 - other, 0], [1, 0, 5]
+    xx, yy, xy = (sum(a * b for a, b in zip(s, t, strict=True)) - sum(s) * sum(t) / n
+                  for s, t in ((x, x), (y, y), (x, y)))
+    scores = score_frame(pred, density, fixations)
+    assert scores["CC"] == pytest.approx(-xy / np.sqrt(xx * yy), rel=1e-9)
+    assert scores["NSS"] == pytest.approx((sum(x) / n - x[0]) / np.sqrt(xx / (n - 1)), rel=1e-9)
+    assert scores["NSS"] == pytest.approx(nss(pred, fixations), rel=1e-14)
+    assert scores["CC"] == pytest.approx(cc(pred, density), rel=1e-14)
+
+
+@pytest.mark.parametrize("smooth_type", [np.float32, np.float64])
+def test_a_saturated_byte_density_correlates_with_floats(smooth_type):
+    random = np.random.default_rng(3)
+    size = (1080, 1920)
+    pred = random.random(size).astype(smooth_type)
+    density = np.full(size, 255, np.uint8)
+    density[5, 7] = 254
+    p = pred.astype(np.float64) - pred.mean(dtype=np.float64)
+    n = pred.size
+    expected = -p[5, 7] / np.sqrt((p * p).sum() * (1 - 1 / n))
+    assert cc(pred, density) == pytest.approx(expected, rel=1e-9)
+    assert cc(density, pred) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [30, 400, 2 * MANY])
+@pytest.mark.parametrize("ties", ["expected", "mit", "step"])
+def test_ranks_are_those_of_the_values_at_any_scale(ties, n):
+    random = np.random.default_rng(n)
+    levels = random.integers(0, 2000, SIZE)
+    fixations = some_fixations(random, n)
+    expected = auc_judd(levels, fixations, ties=ties)
+    # denormals, ordinary numbers and values near overflow in one map; then denormals alone
+    mixed = np.where(levels < 700, levels * 5e-324, np.where(levels < 1400, levels, levels * 8e304))
+    for pred in (mixed, levels * 5e-324, mixed - 1.7e308 * (levels == 0)):
+        assert auc_judd(pred, fixations, ties=ties) == pytest.approx(expected, abs=1e-12)
+
+
+def test_denormal_maps_score_as_their_multiples():
+    pred, fixations = np.arange(8.0)[None], np.array([[0, 0, 0, 1, 0, 1, 0, 1]])
+    density = np.arange(8.0)[None, ::-1] ** 2
+    expected = score_frame(pred, density, fixations)
+    agree(score_frame(pred * 5e-324, density, fixations), expected)
+    agree(score_frame(pred, density * 5e-324, fixations), expected)
+    assert expected["AUC-J"] == pytest.approx(0.8667, abs=1e-4)
+
+
+def test_a_constant_map_stays_constant_where_the_density_is_scaled():
+    random = np.random.default_rng(0)
+    density, fixations = random.random(SIZE) * 1e-200, some_fixations(random, 9)
+    assert all(np.isnan(score) for score in score_frame(np.full(SIZE, 5e-324), density, fixations).values())
+    assert score_frame(np.zeros(SIZE), density, fixations)["SIM"] == 0
+
+
+def test_a_batch_of_frames_without_pixels_is_an_error():
+    with pytest.raises(ValueError, match="at least one pixel"):
+        score_frames(*np.empty((3, 2, 0, 5), np.float32))

@@ -8,34 +8,43 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saliency_bench.metrics import METRICS
+from saliency_bench.metrics import METRICS, auc_judd, dialect
 
-PLAIN = {"SIM", "CC", "NSS", "AUC-J", "KLD", "EMD", "IG", "AUC-B", "sAUC"}
-RANK_AREAS = {"AUC-J", "AUC-J/mit", "AUC-J/step", "AUC-J/vinet", "AUC-J/diffsal", "AUC-J/pysaliency",
-              "AUC-uniform/pysaliency", "sAUC/pysaliency"}
-# ordered by what the jitter or the ten fixed thresholds see, not by rank alone
-OTHER_AREAS = {"AUC-J/mit-jitter", "AUC-B", "sAUC"}
-FOR_DENSITIES = {"SIM/pysaliency", "SIM/unisal", "KLD", "KLD/mit", "KLD/vinet", "KLD/pysaliency", "EMD",
-                 "IG/pysaliency"}
 
-SYMMETRIC = {"SIM", "SIM/mit", "SIM/vinet", "SIM/diffsal", "SIM/pysaliency", "SIM/unisal", "CC", "CC/pysaliency"}
-ASYMMETRIC = {"KLD", "KLD/mit", "KLD/vinet", "KLD/pysaliency", "EMD"}
-NEEDS_FIXATIONS = RANK_AREAS | OTHER_AREAS | {"NSS", "NSS/vinet", "NSS/diffsal", "NSS/pysaliency", "NSS/unisal",
-                                              "IG", "IG/pysaliency"}
+def rows(text):
+    return set(text.split())
+
+
+# Each pair of sets lists every metric by name: a new one has to be put on one side by somebody who thought about it.
+PLAIN = rows("SIM CC NSS AUC-J KLD EMD IG AUC-B sAUC")
+SIMS = rows("SIM SIM/mit SIM/vinet SIM/diffsal SIM/tarun")
+SUM_SIMS = rows("SIM/pysaliency SIM/unisal")
+CCS = rows("CC CC/mit CC/vinet CC/diffsal CC/pysaliency CC/unisal CC/tarun")
+NSSES = rows("NSS NSS/mit NSS/vinet NSS/diffsal NSS/pysaliency NSS/unisal NSS/tarun")
+KLDS = rows("KLD KLD/mit KLD/vinet KLD/diffsal KLD/pysaliency KLD/unisal KLD/tarun")
+IGS = rows("IG IG/mit IG/tarun IG/pysaliency")
+RANK_AREAS = rows("AUC-J AUC-J/step AUC-J/mit AUC-J/vinet AUC-J/diffsal AUC-J/pysaliency AUC-J/unisal AUC-J/tarun "
+                  "AUC-uniform/pysaliency sAUC/pysaliency")
+# ordered by what the ten fixed thresholds see, not by rank alone, and by draws that belong to places
+SAMPLED_AREAS = rows("AUC-B AUC-B/diffsal sAUC sAUC/diffsal sAUC/unisal")
+
+SYMMETRIC = SIMS | SUM_SIMS | CCS
+ASYMMETRIC = KLDS | {"EMD"}
+NEEDS_FIXATIONS = RANK_AREAS | SAMPLED_AREAS | NSSES | IGS | {"AUC-J/mit-jitter"}
 
 MONOTONE_INVARIANT = RANK_AREAS
-MONOTONE_VARIANT = set(METRICS) - RANK_AREAS
+MONOTONE_VARIANT = SIMS | SUM_SIMS | CCS | NSSES | KLDS | IGS | SAMPLED_AREAS | {"EMD", "AUC-J/mit-jitter"}
 
-OFFSET_VARIANT = FOR_DENSITIES | {"AUC-J/mit-jitter"}
-OFFSET_INVARIANT = {"SIM", "SIM/mit", "SIM/vinet", "SIM/diffsal", "CC", "CC/pysaliency", "NSS", "NSS/vinet",
-                    "NSS/diffsal", "NSS/pysaliency", "NSS/unisal", "IG", "AUC-B", "sAUC"} | RANK_AREAS
+OFFSET_INVARIANT = SIMS | CCS | NSSES | RANK_AREAS | SAMPLED_AREAS | rows("IG IG/mit IG/tarun")
+OFFSET_VARIANT = SUM_SIMS | KLDS | rows("IG/pysaliency EMD AUC-J/mit-jitter")
 # a constant of absolute size is added: the jitter, an eps on the deviation, a least density
-SCALE_VARIANT = {"AUC-J/mit-jitter", "NSS/vinet", "IG/pysaliency"}
-SCALE_INVARIANT = set(METRICS) - SCALE_VARIANT
+SCALE_VARIANT = rows("AUC-J/mit-jitter NSS/vinet IG/pysaliency")
+SCALE_INVARIANT = (SIMS | SUM_SIMS | CCS | RANK_AREAS | SAMPLED_AREAS | KLDS | rows("IG IG/mit IG/tarun EMD")
+                   | rows("NSS NSS/mit NSS/diffsal NSS/pysaliency NSS/unisal NSS/tarun"))
 
-FINITE_WITHOUT_FIXATIONS = {"NSS/unisal"}
-UNIT_RANGE = {"SIM", "SIM/mit", "SIM/vinet", "SIM/diffsal", "SIM/pysaliency", "SIM/unisal", "AUC-J", "AUC-J/step",
-              "AUC-J/pysaliency", "AUC-B", "sAUC", "AUC-uniform/pysaliency", "sAUC/pysaliency"}
+FINITE_WITHOUT_FIXATIONS = rows("NSS/unisal AUC-J/tarun")
+UNIT_RANGE = SIMS | SUM_SIMS | SAMPLED_AREAS | rows(
+    "AUC-J AUC-J/step AUC-J/pysaliency AUC-J/unisal AUC-J/tarun AUC-uniform/pysaliency sAUC/pysaliency")
 
 
 @dataclass(frozen=True)
@@ -76,13 +85,36 @@ def approx(score):
 law = settings(max_examples=15, deadline=None, derandomize=True)
 
 
-def test_every_metric_is_classified():
-    assert SYMMETRIC | ASYMMETRIC | NEEDS_FIXATIONS == set(METRICS)
-    assert MONOTONE_INVARIANT | MONOTONE_VARIANT == set(METRICS)
-    assert OFFSET_INVARIANT | OFFSET_VARIANT == set(METRICS)
-    assert SCALE_INVARIANT | SCALE_VARIANT == set(METRICS)
-    assert not OFFSET_INVARIANT & OFFSET_VARIANT and not SYMMETRIC & ASYMMETRIC
-    assert PLAIN == {name for name in METRICS if "/" not in name}
+PAIRS = {"symmetry": (SYMMETRIC, ASYMMETRIC, NEEDS_FIXATIONS), "monotone": (MONOTONE_INVARIANT, MONOTONE_VARIANT),
+         "offset": (OFFSET_INVARIANT, OFFSET_VARIANT), "scale": (SCALE_INVARIANT, SCALE_VARIANT)}
+
+
+@pytest.mark.parametrize("sides", PAIRS.values(), ids=PAIRS)
+def test_every_metric_is_classified_once(sides):
+    assert sorted(name for side in sides for name in side) == sorted(METRICS)
+
+
+def test_plain_names_are_the_suites():
+    assert PLAIN == {name for name in METRICS if "/" not in name} == set(dialect("suite"))
+
+
+def ordinary():
+    """A frame on which nothing is special, large enough for EMD's grid."""
+    random = np.random.default_rng(21)
+    blob = np.exp(-((np.indices((64, 96)) / 20 - np.array([1, 2])[:, None, None]) ** 2).sum(0))
+    map_, density, baseline = (random.random((64, 96)) + 3 * b for b in (blob, blob ** 2, blob.max() - blob))
+    return Frame(map_ + 0.01, density, (random.random((64, 96)) < density / 100).astype(np.uint8),
+                 (random.random((64, 96)) > 0.98).astype(np.uint8), baseline)
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    *((name, lambda p: p ** 3 / 1e8) for name in sorted(MONOTONE_VARIANT)),
+    *((name, lambda p: p + 1e9) for name in sorted(OFFSET_VARIANT)),
+    *((name, lambda p: p * 1e-18) for name in sorted(SCALE_VARIANT))])
+def test_what_is_said_to_vary_varies(name, change):
+    frame, metric = ordinary(), METRICS[name]
+    score = metric(frame.map, **frame.maps())
+    assert np.isfinite(score) and metric(change(frame.map), **frame.maps()) != approx(score)
 
 
 def test_no_metric_is_called_plain_auc():
@@ -94,8 +126,17 @@ def test_table_rows_say_what_they_are(name):
     row = METRICS[name]
     assert row.name == name and row.better in ("higher", "lower") and row.citation and row.degenerate
     assert set(row.needs) <= {"density", "fixations", "other", "baseline"}
-    assert row.dialect == (name.split("/")[1].removesuffix("-jitter") if "/" in name and name != "AUC-J/step"
-                           else "suite")
+    assert row.dialect == (name.split("/")[1].removesuffix("-jitter") if "/" in name else "suite")
+
+
+def test_a_dialect_is_all_rows_of_one_code():
+    names = {row.dialect for row in METRICS.values()}
+    assert {name for d in names for name in dialect(d)} == set(METRICS)
+    for d in names - {"suite", "step"}:
+        assert {name.split("/")[0] for name in dialect(d)} >= {"SIM", "CC", "NSS", "AUC-J", "KLD"}
+        assert all(name.split("/")[1].startswith(d) for name in dialect(d))
+    with pytest.raises(ValueError, match=r"dialect: expected one of .*vinet"):
+        dialect("vinnet")
 
 
 @pytest.mark.parametrize("name", sorted(SYMMETRIC))
@@ -131,13 +172,6 @@ def test_does_not_change_under_an_offset(name, frame, offset):
     assert metric(frame.map + offset, **frame.maps()) == approx(metric(frame.map, **frame.maps()))
 
 
-@pytest.mark.parametrize("name", sorted(OFFSET_VARIANT - {"AUC-J/mit-jitter", "EMD"}))
-def test_sees_an_offset(name):
-    p, g = np.array([[0.0, 2.0], [3.0, 9.0]]), np.array([[4.0, 3.0], [2.0, 1.0]])
-    maps = {"density": g, "fixations": p > 8, "baseline": g, "other": g}
-    assert METRICS[name](p + 5, **maps) != approx(METRICS[name](p, **maps))
-
-
 @pytest.mark.parametrize("name", sorted(SCALE_INVARIANT))
 @law
 @given(frame=frames(), scale=st.sampled_from([2.0**-40, 0.25, 1024.0]))
@@ -150,7 +184,7 @@ def test_does_not_change_under_a_scale(name, frame, scale):
 @law
 @given(frame=frames())
 def test_mirroring_the_frame_changes_nothing(name, frame):
-    if name in OTHER_AREAS or name == "EMD":
+    if name in SAMPLED_AREAS | {"EMD", "AUC-J/mit-jitter"}:
         return  # their draws and their grid belong to places
     metric = METRICS[name]
     mirrored = {key: map_[::-1] for key, map_ in frame.maps().items()}
@@ -182,7 +216,7 @@ def test_a_map_of_the_truth_beats_its_negative(name):
     fixations = density > np.quantile(density, 0.99)
     maps = {"density": density, "fixations": fixations, "other": random.random((64, 96)) > 0.98,
             "baseline": np.ones((64, 96)) + np.indices((64, 96))[0]}
-    good, bad = row(density, **maps), row(density.max() - density, **maps)
+    good, bad = row(density + 0.01, **maps), row(density.max() - density + 0.01, **maps)
     assert good > bad if row.better == "higher" else good < bad
 
 
@@ -198,3 +232,19 @@ def test_a_frame_without_fixations_has_no_score(name):
 def test_a_missing_map_is_named(name):
     with pytest.raises(ValueError, match=METRICS[name].needs[-1]):
         METRICS[name](np.ones((2, 2)))
+
+
+def test_options_reach_the_function():
+    frame = ordinary()
+    pred = np.round(frame.map)
+    by_row = METRICS["AUC-J"](pred, fixations=frame.fixations, ties="mit")
+    assert by_row == auc_judd(pred, frame.fixations, ties="mit") != auc_judd(pred, frame.fixations)
+    assert METRICS["AUC-B"](pred, **frame.maps(), seed=1) != METRICS["AUC-B"](pred, **frame.maps(), seed=2)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_an_unknown_option_is_one_line_that_says_what_the_metric_takes(name):
+    with pytest.raises(ValueError, match=r"takes density, fixations, other, baseline.*; found fixation") as error:
+        METRICS[name](ordinary().map, **ordinary().maps(), fixation=1)
+    assert "\n" not in str(error.value) and str(error.value).startswith(name)
+    assert all(option in str(error.value) for option in METRICS[name].options)

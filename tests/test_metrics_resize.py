@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saliency_bench.metrics import resize_like
-from saliency_bench.metrics.resize import shrunk, weights
+from saliency_bench.metrics.resize import METHODS, shrunk, weights
 
 
 @pytest.mark.parametrize("method", ["matlab-bicubic", "bilinear"])
@@ -32,16 +32,18 @@ def test_halving_uses_the_widened_kernel():
 
 
 def test_the_same_size_is_left_alone():
-    map_ = np.random.default_rng(0).random((5, 6)).astype(np.float32)
-    assert np.array_equal(resize_like(map_, (5, 6)), map_)
+    for dtype in (np.float32, np.float64, np.uint8):
+        map_ = (9 * np.random.default_rng(0).random((5, 6))).astype(dtype)
+        same = resize_like(map_, (5, 6))
+        assert np.array_equal(same, map_) and same.dtype == np.float64 and not np.shares_memory(same, map_)
 
 
-@pytest.mark.parametrize("method", ["matlab-bicubic", "bilinear"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_constant_stays_exactly_constant(method):
     assert np.unique(resize_like(np.full((7, 9), 0.1, np.float32), (20, 4), method)).tolist() == [np.float32(0.1)]
 
 
-@pytest.mark.parametrize("method", ["matlab-bicubic", "bilinear"])
+@pytest.mark.parametrize("method", METHODS)
 def test_resizing_is_linear_and_mirrors_with_the_map(method):
     a, b = np.random.default_rng(1).random((2, 11, 14))
     size = (17, 9)
@@ -58,6 +60,11 @@ def test_a_ramp_stays_a_ramp_away_from_the_border():
 
 def test_bilinear_mixes_the_two_nearest_pixels():
     assert resize_like(np.array([[0.0, 1.0]]), (1, 4), "bilinear")[0] == pytest.approx([0, 0.25, 0.75, 1])
+
+
+def test_skimage_cubic_passes_through_the_pixels():
+    map_ = np.random.default_rng(0).random((6, 7))
+    assert resize_like(map_, (18, 21), "skimage-cubic")[1::3, 1::3] == pytest.approx(map_, abs=1e-12)
 
 
 def test_bytes_are_not_rounded():

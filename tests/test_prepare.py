@@ -1,7 +1,14 @@
 """A video and its gaze become a data set that opens as any other, and says what was done."""
 
 import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from fractions import Fraction
+from threading import Barrier, BrokenBarrierError
 
+import av
 import numpy as np
 import pytest
 
@@ -9,7 +16,8 @@ from saliency_bench.data import captions, stavis
 from saliency_bench.data.clip import Audio
 from saliency_bench.data.density import density
 from saliency_bench.data.media import write_video
-from saliency_bench.data.prepare import choose_sigma, import_video
+from saliency_bench.data.prepare import CHUNK, choose_sigma, import_video
+from saliency_bench.data.stavis import StavisWriter
 from saliency_bench.errors import UserError
 from tests.layouts import picture, shared
 
@@ -74,7 +82,7 @@ def test_observers_keep_their_names(films, tmp_path):
 
 def test_maps_of_another_size_scale_gaze_and_sigma(films, tmp_path):
     imported(films, tmp_path / "full", sigma_px=6.0)
-    imported(films, tmp_path / "half", sigma_px=6.0, map_size=(48, 32))
+    imported(films, tmp_path / "half", sigma_px=6.0, map_size="32x48")
     full, half = (opened(tmp_path / k).samples[0].truth for k in ("full", "half"))
     assert half.size == (48, 32)
     assert np.allclose(half.gaze(), full.gaze() * [0.5, 1], equal_nan=True)
@@ -87,7 +95,7 @@ def test_a_second_video_extends_the_set(films, tmp_path):
     imported(films, out)
     imported(films, out, "with sound.mp4", name="loud")
     assert opened(out).names == ["mute", "loud"]
-    assert list(json.loads((out / "manifest-mine.json").read_text())["videos"]) == ["loud", "mute"]
+    assert list(json.loads((out / "manifest-mine.json").read_text())["videos"]) == ["mute", "loud"]
 
 
 def test_the_same_video_again_is_kept_and_new_settings_replace_it(films, tmp_path):
@@ -112,6 +120,160 @@ def test_an_interrupted_import_goes_on(films, tmp_path):
     assert seen[-1] == (N, N) and opened(out).names == ["mute"]
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A film longer than what is decoded at once, and its gaze."""
+    root, n = tmp_path_factory.mktemp("long"), 2 * CHUNK + 5
+    write_video(root / "long.mp4", (picture(i, SIZE) for i in range(n)), FPS)
+    np.savez(root / "gaze.npz", gaze=np.random.default_rng(2).uniform(4, 40, (3, n, 2)))
+    return root
+
+
+OLD, NEW = {"caption": "old words", "map_size": (24, 32)}, {"sigma_px": 9.0}
+
+
+def state(out):
+    """The size of the maps and the caption of `long`, None where it is not to be read."""
+    try:
+        sample, = opened(out)
+    except UserError:
+        return None
+    assert (len(sample.clip.frames), sample.truth.n_frames, sample.truth.gaze().shape[1]) == (2 * CHUNK + 5,) * 3
+    return sample.truth.size, sample.clip.captions and sample.clip.captions.at(0)
+
+
+def killed_at(monkeypatch, module, function, call):
+    """Let the process die at the call of that number, from 0, of a function of `module`."""
+    calls, real = iter(range(10**6)), getattr(module, function)
+
+    def fatal(*args, **options):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, function, fatal)
+
+
+@pytest.mark.parametrize("chunk", range(3))
+def test_what_was_there_is_kept_while_its_replacement_is_made(long, tmp_path, chunk):
+    out = tmp_path / "mine"
+    imported(long, out, "long.mp4", **OLD)
+
+    def stop(done, total):
+        if done > chunk * CHUNK:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        imported(long, out, "long.mp4", **NEW, progress=stop)
+    assert state(out) == ((24, 32), "old words")
+    assert imported(long, out, "long.mp4", **NEW).replaced and state(out) == (SIZE, None)
+    assert not (out / ".partial").exists()
+
+
+@pytest.mark.parametrize("before", [None, OLD])
+@pytest.mark.parametrize("function, call", [*(("replace", k) for k in range(11)), *(("rmtree", k) for k in range(6))])
+def test_an_import_that_was_killed_is_repaired_by_the_same_command(long, tmp_path, monkeypatch, before, function, call):
+    out = tmp_path / "mine"
+    if before:
+        imported(long, out, "long.mp4", **before)
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        killed_at(patch, os if function == "replace" else shutil, function, call)
+        imported(long, out, "long.mp4", **NEW)
+    assert state(out) in (None, ((24, 32), "old words"), (SIZE, None)), "never a mixture"
+    imported(long, out, "long.mp4", **NEW)
+    dataset = opened(out)
+    assert state(out) == (SIZE, None) and dataset.names == ["long"]
+    assert not [p for p in dataset.problems if "sound is absent" not in p]
+    assert not (out / ".partial").exists()
+    assert imported(long, out, "long.mp4", **NEW).skipped
+
+
+def test_after_a_kill_other_settings_and_other_videos_are_imported_too(long, films, tmp_path, monkeypatch):
+    out = tmp_path / "mine"
+    imported(long, out, "long.mp4", **OLD)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_at(patch, os, "replace", 3)
+        imported(long, out, "long.mp4", **NEW)
+    imported(films, out)
+    imported(long, out, "long.mp4", **OLD)
+    assert opened(out).names == ["long", "mute"] and opened(out).samples[0].clip.captions.at(0) == "old words"
+
+
+def test_two_imports_at_once_are_both_kept(films, tmp_path, monkeypatch):
+    out, both, video = tmp_path / "mine", Barrier(2), StavisWriter.video
+
+    def together(self, name, **content):
+        with suppress(BrokenBarrierError):  # the second comes when the first is done
+            both.wait(timeout=0.3)
+        return video(self, name, **content)
+
+    monkeypatch.setattr(StavisWriter, "video", together)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda film: imported(films, out, film), ["mute.mp4", "with sound.mp4"]))
+    assert sorted(opened(out).names) == ["mute", "with_sound"]
+    assert len(json.loads((out / "manifest-mine.json").read_text())["videos"]) == 2
+
+
+def test_another_video_of_the_same_name_is_refused_unless_asked_for(films, tmp_path):
+    out, other = tmp_path / "mine", tmp_path / "elsewhere"
+    other.mkdir()
+    shutil.copy(films / "with sound.mp4", other / "mute.mp4")
+    imported(films, out)
+    with pytest.raises(UserError, match=r"found one made of .*films.*mute\.mp4; give .* another --name, or --replace"):
+        import_video(other / "mute.mp4", films / "gaze.npz", out)
+    assert opened(out).samples[0].clip.modalities == "V"
+    summary = import_video(other / "mute.mp4", films / "gaze.npz", out, replace=True)
+    assert "replaces what was imported under this name before" in summary.lines()[0]
+    assert opened(out).names == ["mute"] and opened(out).samples[0].clip.modalities == "AV"
+
+
+def test_the_same_video_elsewhere_or_changed_in_place_is_replaced_and_said(films, tmp_path):
+    out, film = tmp_path / "mine", tmp_path / "mute.mp4"
+    imported(films, out)
+    shutil.copy(films / "mute.mp4", film)
+    assert import_video(film, films / "gaze.npz", out).skipped
+    assert import_video(film, films / "gaze.npz", out, sigma_px=2).replaced
+    shutil.copy(films / "with sound.mp4", film)
+    summary = import_video(film, films / "gaze.npz", out, sigma_px=2)
+    assert summary.replaced and "replaces" in summary.lines()[0]
+
+
+def test_names_that_become_one_are_refused(films, tmp_path):
+    shutil.copy(films / "mute.mp4", tmp_path / "my clip.mp4")
+    shutil.copy(films / "with sound.mp4", tmp_path / "my_clip.mp4")
+    import_video(tmp_path / "my clip.mp4", films / "gaze.npz", tmp_path / "mine")
+    with pytest.raises(UserError, match=r"called my_clip, found one made of .*my clip\.mp4"):
+        import_video(tmp_path / "my_clip.mp4", films / "gaze.npz", tmp_path / "mine")
+
+
+def test_what_is_odd_about_the_video_is_said_and_kept(films, tmp_path):
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for i in range(N):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i, SIZE), format="rgb24")))
+        container.mux(stream.encode(None))
+    summary = import_video(tmp_path / "wide.mp4", films / "gaze.npz", tmp_path / "mine")
+    entry = json.loads((tmp_path / "mine" / "manifest-mine.json").read_text())["videos"]["wide"]
+    for text in ("\n".join(summary.lines()), " ".join(entry["problems"])):
+        assert "pixels are not square" in text
+
+
+def test_captions_past_the_end_of_the_video_are_refused(films, tmp_path):
+    captions.write(tmp_path / "words.jsonl", {0: "first", N: "too late"})
+    with pytest.raises(UserError, match=f"words.jsonl: expected frames 1 to {N}, found a caption for frame {N + 1}"):
+        imported(films, tmp_path / "mine", captions=tmp_path / "words.jsonl")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_any_field_of_a_captioner_is_kept(films, tmp_path):
+    captions.write(tmp_path / "words.jsonl", {0: "a dog"}, {"path": "p", "captions": "c"})
+    imported(films, tmp_path / "mine", captions=tmp_path / "words.jsonl")
+    rows = captions.read_rows(tmp_path / "mine" / "captions" / "mine" / "mute.jsonl")
+    assert rows == {0: {"text": "a dog", "path": "p", "captions": "c"}}
+
+
 def test_a_foreign_data_set_is_not_extended(films, tmp_path):
     (tmp_path / "fold_lists").mkdir()
     (tmp_path / "fold_lists" / "AVAD_list_test_1_fps.txt").write_text("V1 5 25.0\n")
@@ -124,7 +286,7 @@ def test_a_foreign_data_set_is_not_extended(films, tmp_path):
 
 def test_caption_files_keep_what_all_lines_share(films, tmp_path):
     file = tmp_path / "words.jsonl"
-    captions.write(file, {0: "first", 3: "then"}, model="captioner")
+    captions.write(file, {0: "first", 3: "then"}, {"model": "captioner"})
     imported(films, tmp_path / "mine", captions=file)
     assert opened(tmp_path / "mine").samples[0].clip.captions.by_frame == {0: "first", 3: "then"}
     rows = captions.read_rows(tmp_path / "mine" / "captions" / "mine" / "mute.jsonl")
@@ -147,8 +309,10 @@ def test_frames_without_gaze_are_counted(films, tmp_path):
     ({"caption": " "}, "caption"),
     ({"captions": "absent.jsonl"}, "absent.jsonl"),
     ({"map_size": (0, 4)}, "--map-size"),
+    ({"map_size": "large"}, "--map-size 'large'"),
     ({"name": "two words"}, "--name"),
     ({"set_name": "../up"}, "--set-name"),
+    ({"set_name": ".hid"}, "--set-name"),
     ({"screen": "10x10"}, "--screen"),
     ({"first_frame": 2}, "--first-frame"),
     ({"var": "eyes"}, "'eyes'"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from saliency_bench import registry
 from saliency_bench.data.truth import FrameTruth
-from saliency_bench.metrics import resize_like, score_frame
+from saliency_bench.metrics import METRICS, resize_like, score_frame
 from saliency_bench.protocol import (
     AV6_CLEAN,
     CONSTANT,
@@ -20,6 +23,7 @@ from saliency_bench.protocol import (
     STAVIS_V1,
     VINET_V1,
     stavis_blur,
+    vinet_blur,
 )
 from tests.toys import SIZE, ToyTruth
 
@@ -116,3 +120,117 @@ def test_av6_clean_scores_an_ordinary_and_a_constant_map_on_the_same_frames():
     even = TRUTH._replace(density=np.full(SIZE, 7, np.uint8))
     for truth in (everywhere, even):
         assert AV6_CLEAN.score(flat, truth, SIZE)[1] == AV6_CLEAN.score(prediction(), truth, SIZE)[1] == NO_TRUTH
+
+
+def almost_constant():
+    """Constant but for one pixel, which resizing or 8 bits wipe out."""
+    out = np.full((96, 128), 0.5)
+    out[3, 3] = np.nextafter(0.5, 1)
+    return out
+
+
+def huge(scale):
+    return prediction().astype(np.float64) * scale
+
+
+@pytest.mark.parametrize("map_", [almost_constant(), huge(1.7e308), huge(1e-310), huge(5e-324), -huge(1e308),
+                                  np.full((5, 5), 1e308), prediction() * 1e30, np.zeros((3, 3), np.uint8),
+                                  np.eye(96, dtype=np.uint8)])
+@pytest.mark.parametrize("size", [SIZE, (12, 16), (7, 90)])
+def test_av6_clean_gives_four_finite_scores_wherever_the_truth_is_sound(map_, size):
+    random = np.random.default_rng(4)
+    truth = FrameTruth(random.random(size), (random.random(size) > 0.9).astype(np.uint8))
+    scores, note = AV6_CLEAN.score(map_, truth, SIZE)
+    assert np.isfinite(list(scores.values())).all()
+    assert note in ("", CONSTANT) and (note == CONSTANT or map_.min() < map_.max())
+
+
+def test_a_map_that_is_constant_once_resized_is_the_uniform_map():
+    truth = FrameTruth(np.random.default_rng(0).random((48, 64)), np.eye(48, 64, dtype=np.uint8))
+    scores, note = AV6_CLEAN.score(almost_constant(), truth, (48, 64))
+    assert note == CONSTANT and scores == AV6_CLEAN.score(np.ones((2, 2)), truth, (48, 64))[0]
+
+
+@pytest.mark.parametrize("broken", ["density", "fixations"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_truth_that_is_not_finite_is_dropped_whatever_the_map(broken, value):
+    map_ = getattr(TRUTH, broken).astype(float)
+    map_[2, 2] = value
+    for pred in (prediction(), np.zeros((12, 16), np.float32), almost_constant()):
+        scores, note = AV6_CLEAN.score(pred, TRUTH._replace(**{broken: map_}), SIZE)
+        assert note == NO_TRUTH and np.isnan(list(scores.values())).all()
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_fixations_of_another_size_are_an_error_whatever_the_map(protocol):
+    truth = TRUTH._replace(fixations=np.eye(5, dtype=np.uint8))
+    for pred in (prediction(), np.ones((12, 16), np.float32)):
+        with pytest.raises(ValueError, match=r"fixations \(5, 5\)"):
+            protocol.score(pred, truth, SIZE)
+
+
+@pytest.mark.parametrize("protocol", ALL[1:])
+def test_sim_and_cc_need_no_fixations_where_metrics_are_dropped_one_by_one(protocol):
+    unseen = TRUTH._replace(fixations=np.zeros(SIZE, np.uint8))
+    scores, note = protocol.score(prediction(), unseen, SIZE)
+    seen = protocol.score(prediction(), TRUTH, SIZE)[0]
+    assert note == NO_TRUTH and np.isnan(scores["NSS"]) and np.isnan(scores["AUC-J"])
+    assert (scores["SIM"], scores["CC"]) == pytest.approx((seen["SIM"], seen["CC"]), rel=1e-12)
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_the_note_on_a_degenerate_truth_is_the_same_for_every_map(protocol):
+    unseen = TRUTH._replace(fixations=np.zeros(SIZE, np.uint8))
+    for truth in (EMPTY, unseen):
+        assert {protocol.score(p, truth, SIZE)[1] for p in (prediction(), np.zeros((4, 4)))} == {NO_TRUTH}
+
+
+# ------------------------------------------------------------------ published pipelines
+VALUES = json.loads((GOLDEN / "values.json").read_text())
+CASES = np.load(GOLDEN / "cases.npz")
+
+
+@pytest.mark.parametrize("name", ["s36_float", "s36_uint8", "s36_onehot", "s36_saturated", "m224_float", "m224_uint8"])
+def test_vinets_blur_agrees_with_its_code(name):
+    expected = VALUES[name]["vinet_blur11_torch"]
+    pred, density, fixations = (CASES[f"{name}/{key}"] for key in ("pred", "gt", "fix"))
+    blurred = vinet_blur(pred)
+    scores = {metric: METRICS[f"{metric}/vinet"](blurred, density=density, fixations=fixations)
+              for metric in ("SIM", "CC", "NSS", "KLD")}
+    assert scores == pytest.approx({metric: expected[metric] for metric in scores}, rel=1e-5)
+
+
+def jpeg(levels, quality):
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def unit(map_):
+    return (map_ - map_.min()) / np.ptp(map_)
+
+
+def stavis_by_hand(map_, quality=75):
+    return stavis_blur(jpeg((255 * unit(map_.astype(float))).astype(np.uint8), quality))
+
+
+def vinet_by_hand(map_, quality=100, sigma=2.0):
+    large = resize_like(map_, SIZE, "bilinear")
+    # the 11 taps, borders mirrored without the edge pixel
+    kernel = np.exp(-0.5 * (np.arange(-5, 6) / sigma) ** 2)
+    padded = np.pad(large, 5, mode="reflect")
+    for axis in (0, 1):
+        padded = np.apply_along_axis(lambda row: np.convolve(row, kernel / kernel.sum(), "valid"), axis, padded)
+    return jpeg(np.rint(np.clip(255 * unit(padded) + 0.5, 0, 255)).astype(np.uint8), quality)
+
+
+@pytest.mark.parametrize(("protocol", "by_hand", "others"), [
+    (STAVIS_V1, stavis_by_hand, [{"quality": 74}, {"quality": 95}]),
+    (VINET_V1, vinet_by_hand, [{"quality": 95}, {"sigma": 1.9}])])
+def test_the_pipelines_are_those_of_the_dossier_and_no_others(protocol, by_hand, others):
+    def scored(**options):
+        return score_frame(resize_like(by_hand(prediction(), **options), SIZE), *TRUTH)
+
+    scores = protocol.score(prediction(), TRUTH, SIZE)[0]
+    assert scores == pytest.approx(scored(), abs=1e-9)
+    assert all(scores["CC"] != pytest.approx(scored(**other)["CC"], abs=1e-7) for other in others)

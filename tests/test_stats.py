@@ -75,3 +75,16 @@ def test_other_videos_are_an_error():
         paired_difference([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="one score a video"):
         bootstrap_mean([[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("option", [{"n": 0}, {"n": -3}, {"confidence": 0}, {"confidence": 1}, {"confidence": 95}])
+def test_bad_options_are_one_line_of_error(option):
+    for call in (lambda: bootstrap_mean([1, 2, 3], **option), lambda: paired_difference([1, 2], [2, 3], **option)):
+        with pytest.raises(ValueError, match=f"^{next(iter(option))}: expected"):
+            call()
+
+
+def test_options_have_names():
+    for call in (lambda: bootstrap_mean([1, 2], 100), lambda: paired_difference([1, 2], [2, 3], 100)):
+        with pytest.raises(TypeError):
+            call()

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from saliency_bench.data import stavis
+from saliency_bench.data.dataset import Dataset
 from saliency_bench.data.folds import fold_list_text, parse_fold_list, read_fold_list
+from saliency_bench.data.resolve import resolve, resolve_training
 from saliency_bench.errors import UserError
 
 from . import layouts
@@ -197,6 +199,92 @@ def test_folds_are_united_without_repeating_a_video(root: Path) -> None:
     one_line(error, "fold 3", "tiny_list_test_2_fps.txt")
 
 
+@pytest.fixture
+def folded(root: Path) -> Path:
+    """Two folds: V2_b tests in the first and trains in the second, V10_a the other way round."""
+    (root / "fold_lists/tiny_list_test_fps.txt").unlink()
+    for k, (train, test) in {1: ("V10_a", "V2_b"), 2: ("V2_b", "V10_a")}.items():
+        write_list(root, "tiny", f"train_{k}", [f"{train} 6 25.0"])
+        write_list(root, "tiny", f"test_{k}", [f"{test} 6 25.0"])
+    return root
+
+
+def test_training_on_all_folds_is_refused_as_it_would_be_on_the_test_set(folded: Path) -> None:
+    for wrong in (lambda: resolve(str(folded), "train"), lambda: resolve_training(str(folded), 0)):
+        with pytest.raises(UserError) as error:
+            wrong()
+        one_line(error, "tiny", "--fold", "tiny_list_train_1_fps.txt", "tiny_list_train_2_fps.txt")
+    (test,) = resolve(str(folded))
+    assert (test.names, test.split, test.fold) == (["V2_b", "V10_a"], "test", None)
+
+
+@pytest.mark.parametrize("fold, train, test", [(1, "V10_a", "V2_b"), (2, "V2_b", "V10_a")])
+def test_a_fold_trains_on_what_it_does_not_test(folded: Path, fold: int, train: str, test: str) -> None:
+    training, (testing,) = resolve_training(str(folded), 0, fold), resolve(str(folded), fold=fold)
+    assert (training.names, training.split, training.fold) == ([train], f"train-{fold}", fold)
+    assert (testing.names, testing.split, testing.fold) == ([test], f"test-{fold}", fold)
+
+
+def test_a_single_train_list_needs_no_fold(folded: Path) -> None:
+    (folded / "fold_lists/tiny_list_train_2_fps.txt").unlink()
+    training = resolve_training(str(folded), 0)
+    assert (training.names, training.split, training.fold) == (["V10_a"], "train-1", 1)
+
+
+def test_a_list_without_a_number_serves_every_fold(root: Path) -> None:
+    write_list(root, "tiny", "train", ["V10_a 6 25.0"])
+    opened_sets = [*resolve(str(root), "test", 3), resolve_training(str(root), 0), resolve_training(str(root), 0, 2)]
+    assert [(d.split, d.fold) for d in opened_sets] == [("test", None), ("train", None), ("train", None)]
+
+
+def test_sets_without_lists_refuse_a_fold(root: Path, tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path / "dhf1k")
+    for wrong in (lambda: resolve("avt-causal", fold=1), lambda: resolve_training("avt-causal", 0, 1),
+                  lambda: resolve(str(tmp_path / "dhf1k"), fold=1)):
+        with pytest.raises(UserError) as error:
+            wrong()
+        one_line(error, "--fold 1", "leave it out")
+
+
+def test_videos_of_one_name_are_no_data_set() -> None:
+    with pytest.raises(UserError) as error:
+        Dataset("tiny", "test", samples=[], names=["a", "b", "a"], manifest="")
+    one_line(error, "tiny", "found a 2 times")
+
+
+@pytest.mark.parametrize("copy", ["video_frames/tiny/V2_b/img_00001 (2).jpg", "video_frames/tiny/V2_b/img_00001_1.jpg",
+                                  "annotations/tiny/V2_b/maps/eyeMap_00003 copy 2.jpg",
+                                  "annotations/tiny/V2_b/fixMap_00003-2.mat"])
+def test_a_stray_copy_is_no_frame(root: Path, copy: str) -> None:
+    before = stavis.open_set(root, "tiny").manifest
+    (root / copy).write_bytes(b"copy")
+    dataset = stavis.open_set(root, "tiny")
+    assert (dataset.problems, dataset.manifest, len(dataset)) == ((), before, 2)
+
+
+def test_a_video_with_two_files_of_one_number_is_left_out_and_said(root: Path) -> None:
+    shutil.copy(root / FRAME, root / FRAME.replace("00003", "3"))
+    dataset = stavis.open_set(root, "tiny")
+    assert dataset.names == ["V10_a"]
+    assert "tiny/V2_b: left out; " in dataset.problems[0] and "img_3.jpg" in dataset.problems[0]
+
+
+@pytest.mark.parametrize("damaged, mode, other", [(WAV, "A", "V"), ("captions/tiny/V2_b.jsonl", "T", "AV")])
+def test_only_a_mode_that_needs_a_damaged_file_meets_it(root: Path, damaged: str, mode: str, other: str) -> None:
+    (root / damaged).parent.mkdir(parents=True, exist_ok=True)
+    (root / damaged).write_bytes(b"RIFF")
+    clip = opened(stavis.open_set(root, "tiny")).clip
+    assert mode in clip.modalities and clip.only(other).frames is not None
+    with pytest.raises(UserError) as error:
+        _ = clip.only(mode).audio.rate if mode == "A" else clip.only(mode).captions.at(0)
+    one_line(error, Path(damaged).name)
+
+
+def test_a_mode_of_other_letters_is_refused(root: Path) -> None:
+    with pytest.raises(UserError, match="expected letters out of T"):
+        opened(stavis.open_set(root, "tiny")).clip.only("X")
+
+
 def test_lists_that_contradict_each_other_are_said(root: Path) -> None:
     (root / "fold_lists/tiny_list_test_fps.txt").unlink()
     write_list(root, "tiny", "test_1", ["V2_b 6 25.0"])
@@ -264,6 +352,14 @@ def test_the_manifest_changes_with_files_and_lists_only(root: Path) -> None:
     second = stavis.open_set(root, "tiny").manifest
     Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(root / FRAME)
     assert len({first, second, stavis.open_set(root, "tiny").manifest}) == 3
+
+
+@pytest.mark.parametrize("frame", [1, 6])
+def test_the_manifest_sees_a_file_that_was_rewritten_at_the_same_size(root: Path, frame: int) -> None:
+    first = stavis.open_set(root, "tiny").manifest
+    path = root / f"annotations/tiny/V2_b/fixMap_{frame:05d}.mat"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert stavis.open_set(root, "tiny").manifest != first
 
 
 def test_the_manifest_does_not_depend_on_where_the_set_is(root: Path) -> None:

@@ -138,12 +138,14 @@ def test_files_of_others_are_never_overwritten(tmp_path: Path) -> None:
     assert theirs.read_bytes() == b"theirs"
 
 
-def test_a_removed_video_can_be_written_with_other_content(tmp_path: Path) -> None:
+def test_a_replaced_video_keeps_nothing_of_the_old(tmp_path: Path) -> None:
     writer = stavis.StavisWriter(tmp_path, "new")
     writer.video("v1", **content())
-    writer.remove("v1")
-    assert writer.complete("v1") is None and not list(tmp_path.rglob("*.jpg"))
-    assert writer.video("v1", frames=[picture(1)], fps=25, truth=truth()[:1]) == 1
+    assert writer.video("v1", frames=[picture(1)], fps=25, truth=truth()[:1], replace=True) == 1
+    writer.fold_list("test", [("v1", 1, 25)])
+    sample = stavis.open_set(tmp_path, "new").samples[0]
+    assert (sample.clip.modalities, sample.clip.n_frames, sample.truth.gaze()) == ("V", 1, None)
+    assert not (tmp_path / ".partial").exists()
 
 
 @pytest.mark.parametrize("change, word", [

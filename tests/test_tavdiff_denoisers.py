@@ -91,51 +91,75 @@ def test_masked_tokens_change_nothing(packing, kind):
 
 
 def test_only_the_undecoupled_kinds_mix_conditions_into_the_modulation():
-    t, pooled = torch.tensor([3, 500]), torch.randn(2, 32)
+    t = torch.tensor([3, 500])
     for kind, mixes in [("saliency-dit", False), ("undecoupled", True), ("dit", True)]:
         net = build(config(kind=kind))
-        assert torch.allclose(net._modulation(t, pooled), net._modulation(t, pooled + 1)) is not mixes
+        one, other = (net._modulations(t, net.prepare(conditions(seed=seed)).mixed) for seed in (0, 1))
+        assert torch.allclose(one[0], other[0]) is not mixes and torch.allclose(one[-1], other[-1]) is not mixes
         assert any(len(block.cross) for block in net.blocks) is not mixes
 
 
-def block_inputs():
-    generator = torch.Generator().manual_seed(2)
-    return (torch.randn(2, 6, 32, generator=generator), torch.randn(2, 32, generator=generator),
-            torch.randn(2, 5, 32, generator=generator))
+def test_the_undecoupled_kind_joins_time_and_conditions_in_one_linear_layer():
+    net, given, t = build(config(kind="undecoupled")), conditions(), torch.tensor([3, 500])
+    joined = net.condition(torch.cat([net.time(t), given.pooled()], 1))
+    found = net._modulations(t, net.prepare(given).mixed)
+    assert torch.allclose(found[0], net.blocks[0].modulation(joined), atol=1e-5)
+    assert torch.allclose(found[-1], net.last_modulation(joined), atol=1e-5)
 
 
-def run_block(block: Block, x, c, tokens):
-    keys, values = block.cross[0].prepare(tokens, None)
-    return block(x, c, None, [(keys, values, None)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_time_for_all_windows_gives_what_a_time_for_each_gives(kind):
+    net, (x, _) = build(config(kind=kind)), noisy()
+    prepared = net.prepare(conditions())
+    for t in (700, 10, 700):
+        assert torch.allclose(net(x, t, prepared), net(x, torch.tensor([t, t]), prepared), atol=1e-5)
 
 
-def attention(block: Block, which: str, x, context=None):
-    if which == "self":
-        return block.attention(x)
-    keys, values = block.cross[0].prepare(context, None)
-    return block.cross[0](x, None, keys, values, None)
-
-
-@pytest.mark.parametrize("residual", [True, False])
-@pytest.mark.parametrize("cross_norm", ["pre", "post"])
-@pytest.mark.parametrize("mlp", [True, False])
-def test_a_block_computes_the_papers_equations(mlp, cross_norm, residual):
+def block_and_inputs(**fields):
+    """A block with random weights, and (x, modulation, positions, conditions) for it."""
     torch.manual_seed(0)
-    block = Block(config(residual=residual, cross_norm=cross_norm, mlp=mlp), 32, 1).eval()
-    x, c, tokens = block_inputs()
-    norm = lambda y: F.layer_norm(y, (32,), eps=1e-6)  # noqa: E731
-    learned = block.cross_norms[0]
-    shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(c)[:, None].chunk(6, -1)
-    keep = 1.0 if residual else 0.0
-    n1 = (1 + scale1) * norm(x) + shift1
-    n2 = keep * x + gate1 * attention(block, "self", n1)
-    if cross_norm == "post":
-        n3 = keep * n2 + learned(attention(block, "cross", n2, tokens))
-    else:
-        n3 = keep * n2 + attention(block, "cross", learned(n2), tokens)
-    n4 = (1 + scale2) * norm(n3) + shift2
-    n5 = keep * n3 + gate2 * (block.mlp(n4) if mlp else n4)
-    assert torch.allclose(run_block(block, x, c, tokens), n5, atol=1e-5)
+    block = Block(config(**fields), 32, 1).eval()
+    keys, values = block.cross[0].prepare(torch.randn(2, 5, 32), None)
+    return block, [torch.randn(2, 6, 32), torch.randn(2, 6 * 32), None, [(keys, values, None)]]
+
+
+def gated(inputs, **gates: float):
+    """The inputs with no shift and scale, and constant gates `first` and `second`."""
+    modulation = torch.zeros(2, 6, 32)
+    modulation[:, 2], modulation[:, 5] = gates["first"], gates["second"]
+    return [inputs[0], modulation.flatten(1), *inputs[2:]]
+
+
+def test_post_norm_hides_the_scale_of_what_the_attention_returns_and_pre_norm_that_of_its_query():
+    for cross_norm, hidden in [("post", "answer"), ("pre", "query")]:
+        # Without residuals the second sub-layer's input is its query and its output its answer.
+        block, given = block_and_inputs(cross_norm=cross_norm, residual=False, mlp=False)
+        block.norm = torch.nn.Identity()
+        plain = block(*gated(given, first=1, second=1))
+        query = block(*gated(given, first=3, second=1))
+        with torch.no_grad():
+            for parameter in block.cross[0].proj.parameters():
+                parameter.mul_(3)
+        answer = block(*gated(given, first=1, second=1))
+        same = {"query": torch.allclose(query, plain, atol=1e-3), "answer": torch.allclose(answer, plain, atol=1e-3)}
+        assert same == {"query": hidden == "query", "answer": hidden == "answer"}
+
+
+def test_closed_gates_leave_the_attended_input_with_residuals_and_nothing_without():
+    block, given = block_and_inputs()
+    with torch.no_grad():
+        block.cross[0].proj.weight.zero_()
+        block.cross[0].proj.bias.zero_()
+    assert torch.equal(block(*gated(given, first=0, second=0)), given[0])
+    block, given = block_and_inputs(residual=False)
+    assert not block(*gated(given, first=1, second=0)).any()
+
+
+def test_without_a_perceptron_the_last_sub_layer_adds_its_normalised_input():
+    block, given = block_and_inputs(mlp=False)
+    before = block(*gated(given, first=1, second=0))
+    added = block(*gated(given, first=1, second=1)) - before
+    assert torch.allclose(added, F.layer_norm(before, (32,), eps=1e-6), atol=1e-5)
 
 
 def test_gates_start_at_zero_with_residuals_and_at_one_without():
@@ -148,7 +172,6 @@ def test_gates_start_at_zero_with_residuals_and_at_one_without():
 
 def test_positions_of_grids_over_one_frame_line_up():
     fine, coarse = grid_positions((8, 12), (8, 12), 32), grid_positions((4, 6), (8, 12), 32)
-    assert torch.equal(grid_positions((8, 12), (8, 12), 32), fine)
     nearest = torch.cdist(coarse, fine).topk(4, largest=False).indices.sort(1).values
     assert nearest[0].tolist() == [0, 1, 12, 13] and nearest[-1].tolist() == [82, 83, 94, 95]
 
@@ -159,6 +182,15 @@ def test_with_a_tied_start_a_place_attends_to_itself():
     places = net.places
     keys, _ = cross.prepare(torch.zeros(1, len(places), 32), places)
     queries = cross.query(places).unflatten(-1, (2, -1)).transpose(0, 1)
+    assert torch.equal((queries @ keys[0].transpose(1, 2)).sum(0).argmax(1), torch.arange(len(places)))
+
+
+def test_with_a_tied_start_a_place_of_the_unet_attends_to_itself():
+    torch.manual_seed(0)
+    c = config(kind="unet", cross_start="tied", align_scale=4.0, position_base=100.0, unet_channels=(4, 4, 24, 24))
+    attend, places = UNet(c, SIZE).attend["down3"], grid_positions((4, 6), (4, 6), 32, 100.0)
+    keys, _ = attend.cross[0].prepare(torch.zeros(1, len(places), 32), places)
+    queries = attend.cross[0].query(attend.place(4 * places)).unflatten(-1, (2, -1)).transpose(0, 1)
     assert torch.equal((queries @ keys[0].transpose(1, 2)).sum(0).argmax(1), torch.arange(len(places)))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from saliency_bench.errors import UserError
 from saliency_bench.models.tavdiff import config as config_module
 from saliency_bench.models.tavdiff.config import load_preset, parse, toml_text
+from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from tests.tavdiff_small import SMALL, densities, rows, small_config, small_model, windows
 
@@ -31,14 +33,20 @@ READINGS = [
     ("denoiser.kind", "undecoupled", "V"), ("denoiser.kind", "dit", "V"), ("denoiser.kind", "unet", "V"),
     ("denoiser.unet_channels", [8, 8, 8, 8], "V"), ("sampling.samples", 5, "V"), ("frozen", ["visual"], "V"),
     ("text.model", "ViT-L-14-quickgelu", "TA"), ("visual.weights", None, "V"), ("audio.weights", None, "AV"),
-    ("text.weights", None, "TV"),
+    ("text.weights", None, "TV"), ("training.average", 0.5, "V"), ("training.clip_norm", 2.0, "V"),
+    ("training.warmup", 7, "V"), ("training.weight_decay", 0.1, "V"), ("training.learning_rate", 1e-5, "V"),
 ]
 # These change what is fed, trained or loaded rather than the map of given windows; other tests show their effect.
 OF_THE_INPUT = {"window.target", "audio.rate", "audio.scale", "frozen", "text.model", "visual.weights",
-                "audio.weights", "text.weights"}
+                "audio.weights", "text.weights", "training.average", "training.clip_norm", "training.warmup",
+                "training.weight_decay", "training.learning_rate"}
 # Where the reading needs company to show.
 COMPANY = {"denoiser.unet_channels": {"denoiser__kind": "unet"}}
 IN_TRAINING = {"sitr.truth_resize", "sitr.train_selection"}
+# Settings of SITR under which a word is chosen among others.
+CHOICES = [{}, {"sitr__special_tokens": True}, {"sitr__rank": "token-softmax"}, {"sitr__rank": "mean"},
+           {"sitr__rank": "token-softmax", "sitr__special_tokens": True}, {"sitr__select_heads": "each"},
+           {"sitr__response": "map"}, {"sitr__fusion": "concatenate"}]
 
 
 def parameters(model: torch.nn.Module) -> int:
@@ -88,8 +96,19 @@ def test_both_readings_of_the_choice_of_words_train_and_differ(field, value, mod
         generator = torch.Generator().manual_seed(0)
         density = torch.rand(8, 32, 48, generator=generator).pow(20)
         assert torch.isfinite(model.loss(batch, density, generator=generator))
-        choices.append(model.conditions(batch, density).response.chosen)
+        with torch.no_grad():
+            visual = model.visual(batch.frames)
+            words = model.text(batch.captions)
+            choices.append(model.sitr.choose(visual.flatten(2).transpose(1, 2), tuple(visual.shape[2:]), words.tokens,
+                                             words.content, density)[1])
     assert not torch.equal(*choices)
+
+
+def test_readings_of_a_training_change_what_it_is_told():
+    for field, value in {field: value for field, value, _ in READINGS if field.startswith("training.")}.items():
+        name = field.partition(".")[2]
+        assert TAVDiffModel.training_defaults("nano", {field: value})[name] == value
+        assert TAVDiffModel.training_defaults("nano")[name] != value
 
 
 def test_readings_of_the_input_change_the_window():
@@ -152,11 +171,13 @@ def test_hidden_modalities_do_not_matter():
     assert torch.equal(model.sample(windows("TAV")), model.sample(windows("V")))
 
 
-def test_a_map_depends_on_its_window_and_seed_alone():
-    model, batch = small_model(), windows(n=5)
+@pytest.mark.parametrize("fields", CHOICES)
+def test_a_map_depends_on_its_window_and_seed_alone(fields):
+    model, batch = small_model(**fields), windows(n=6)
+    assert len({len(caption.split()) for caption in batch.captions}) > 2
     together = model.sample(batch)
     for order in ([3], [4, 0, 2], [1, 1]):
-        assert torch.allclose(model.sample(rows(batch, order)), together[order], atol=1e-5)
+        assert torch.allclose(model.sample(rows(batch, order)), together[order], atol=5e-5)
     other = dataclasses.replace(batch, seeds=batch.seeds + 1)
     assert not torch.allclose(model.sample(other), together, atol=1e-4)
 
@@ -170,16 +191,44 @@ def test_several_samples_are_averaged_and_the_first_is_the_single_one():
     assert torch.allclose(five.sample(batch), singles.mean(0), atol=1e-6)
 
 
+def calls_of(model: TAVDiff, watched: dict[str, torch.nn.Module]) -> dict[str, list[int]]:
+    """How many rows each module got in each of its calls, sampling three windows in four steps."""
+    rows = {name: [] for name in watched}
+    for name, module in watched.items():
+        module.register_forward_hook(lambda m, given, out, name=name: rows[name].append(len(given[0])))
+    model.sample(windows(), steps=4)
+    return rows
+
+
 @pytest.mark.parametrize("kind", ["saliency-dit", "unet"])
 def test_conditions_keys_and_values_are_computed_once_a_window(kind):
-    model, calls = small_model(denoiser__kind=kind, sampling__samples=3), {}
+    model = small_model(denoiser__kind=kind, sampling__samples=3)
     crosses = [m for n, m in model.denoiser.named_modules() if re.search(r"\.cross\.\d+$", n)]
-    watched = {"visual": model.visual, "audio": model.audio, "text": model.text.tower, "sitr": model.sitr,
-               "keys": crosses[0].key, "values": crosses[-1].value, "queries": crosses[0].query}
-    for name, module in watched.items():
-        module.register_forward_hook(lambda *_, name=name: calls.update({name: calls.get(name, 0) + 1}))
-    model.sample(windows(), steps=4)
-    assert calls == {"visual": 1, "audio": 1, "text": 1, "sitr": 1, "keys": 1, "values": 1, "queries": 12}
+    calls = calls_of(model, {"visual": model.visual, "audio": model.audio, "text": model.text.tower,
+                             "sitr": model.sitr, "keys": crosses[0].key, "values": crosses[-1].value,
+                             "queries": crosses[0].query})
+    assert {name: len(rows) for name, rows in calls.items()} == {
+        "visual": 1, "audio": 1, "text": 1, "sitr": 1, "keys": 1, "values": 1, "queries": 12}
+
+
+@pytest.mark.parametrize("kind", ["saliency-dit", "undecoupled", "dit", "unet"])
+def test_what_depends_on_the_time_alone_is_computed_once_a_step_for_all_windows_and_samples(kind):
+    model = small_model(denoiser__kind=kind, sampling__samples=3)
+    net = model.denoiser
+    one = {"time": net.time}
+    if kind == "unet":
+        one |= {"down": net.down[0][0].time, "up": net.up[0][1].time}
+    elif kind == "saliency-dit":
+        one |= {"block": net.blocks[1].modulation, "last": net.last_modulation}
+    else:  # these mix in the conditions, which differ between windows
+        assert calls_of(model, {"block": net.blocks[1].modulation})["block"] == [3] * 4
+    assert calls_of(model, one) == {name: [1] * 4 for name in one}
+
+
+def test_the_unet_projects_its_places_once_a_window():
+    model = small_model(denoiser__kind="unet", sampling__samples=3)
+    places = {name: attend.place for name, attend in model.denoiser.attend.items()}
+    assert all(len(rows) == 1 for rows in calls_of(model, places).values())
 
 
 def test_the_loss_is_the_mean_squared_error_of_the_predicted_map():
@@ -259,21 +308,81 @@ def test_the_paper_preset_runs_with_both_clip_sizes(mode, name, width):
 
 @pytest.mark.parametrize("preset", ["nano", "paper"])
 def test_presets_survive_being_written_and_read(preset):
-    import tomllib
-
     c = load_preset(preset)
-    assert parse(tomllib.loads(toml_text(c.describe()))) == c
+    read = parse(tomllib.loads(toml_text(c.describe())))
+    assert read.model_copy(update={"training": c.training}) == c and "training" not in c.describe()
+
+
+@pytest.mark.parametrize("preset", ["nano", "paper"])
+def test_the_card_states_the_presets(preset):
+    card = tomllib.loads((Path(config_module.__file__).parent / "card.toml").read_text())
+    c = load_preset(preset)
+    assert card["modes"] == list(MODES) and sorted(card["presets"]) == config_module.presets()
+    assert card["presets"][preset] == {
+        "frames": c.window.frames, "size": list(c.window.size), "denoising_steps": c.sampling.steps,
+        "sound": f"{c.audio.rate:,} Hz mono, {c.audio.buffer:,} samples"}
+
+
+def test_presets_train_as_the_readme_says():
+    assert load_preset("nano").training.model_dump() == {
+        "learning_rate": 1e-3, "warmup": 100, "clip_norm": 1.0, "weight_decay": 0.01, "average": 0.998}
+    assert load_preset("paper").training.model_dump() == {
+        "learning_rate": 1e-4, "warmup": 0, "clip_norm": 1.0, "weight_decay": 0.01, "average": 0.0}
 
 
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("denoiser.depht", 3, "depht"), ("denoiser.kind", "gan", "saliency-dit"), ("window.target", 9, "below"),
-    ("window.map_size", [30, 48], "multiple of 8"), ("denoiser.heads", 5, "multiples"), ("preset.x", 1, "preset"),
+    ("window.map_size", [30, 48], r"window\.map_size .* multiple of denoiser\.patch 8"),
+    ("window.map_size", [0, 0], r"window\.map_size"), ("window.size", [0, 48], r"window\.size"),
+    ("denoiser.heads", 5, r"denoiser\.width 32 must be a multiple of denoiser\.heads 5"), ("preset.x", 1, "preset"),
     ("audio.layer", 6, "name 6 layers"), ("sampling.steps", 0, "greater than or equal to 1"),
+    ("denoiser.patch", 0, r"denoiser\.patch"), ("denoiser.heads", 0, r"denoiser\.heads"),
+    ("denoiser.width", -96, r"denoiser\.width"), ("denoiser.width", 34, r"denoiser\.width 34 .* multiple"),
+    ("denoiser.depth", 0, r"denoiser\.depth"), ("denoiser.mlp_ratio", 1e-3, r"denoiser\.mlp_ratio"),
+    ("denoiser.embed_scale", float("inf"), r"denoiser\.embed_scale"), ("sitr.heads", 0, r"sitr\.heads"),
+    ("sitr.heads", 3, r"sitr\.width 16 must be a multiple of sitr\.heads 3"),
+    ("text.heads", 3, r"text\.width 16 must be a multiple of text\.heads 3"),
+    ("visual.strides", {"5": [1, 1]}, r"visual\.strides: .*expected layers out of 0, 1, 4, 7, 13"),
+    ("visual.strides", {"7": [0, 1]}, r"visual\.strides"), ("visual.width", 1e-9, r"visual\.width"),
+    ("visual.layer", 15, r"leave nothing at visual\.layer 15"), ("visual.momentum", 2, r"visual\.momentum"),
+    ("audio.rate", 0, r"audio\.rate"), ("audio.buffer", -1, r"audio\.buffer"),
+    ("audio.channels", [8, 8, 0, 8], r"audio\.channels"),
+    ("training.average", 1, r"training\.average"), ("training.learning_rate", 0, r"training\.learning_rate"),
 ])
 def test_mistakes_in_fields_are_named_in_one_line(field, value, message):
+    small = SMALL | ({"window.size": [8, 8], "window.frames": 5} if field == "visual.layer" else {})
     with pytest.raises(UserError, match=message) as error:
-        load_preset("nano", SMALL | {field: value})
+        load_preset("nano", small | {field: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("choice", [{"denoiser.kind": "unet"}, {"denoiser.kind": "dit"},
+                                    {"text.kind": "clip", "text.random": True}, {"sitr.fusion": "repeat-add"}])
+def test_a_preset_goes_with_every_choice(choice):
+    assert load_preset("nano", choice)
+
+
+@pytest.mark.parametrize(("choice", "unread"), [
+    *[({"denoiser.kind": "unet"}, {f"denoiser.{field}": value}) for field, value in [
+        ("residual", False), ("cross_norm", "post"), ("mlp", False), ("positions", "learned"), ("embed_scale", 0.5),
+        ("depth", 3), ("mlp_ratio", 2.0)]],
+    *[({"text.kind": "clip"}, {f"text.{field}": value}) for field, value in [
+        ("causal", False), ("width", 32), ("layers", 3), ("words", ["red"]), ("context", 9), ("heads", 2)]],
+    ({}, {"text.weights": "openai"}), ({}, {"denoiser.unet_channels": [8, 8, 8, 8]}),
+    ({"denoiser.kind": "dit"}, {"denoiser.cross_norm": "post"}),
+    ({"denoiser.align": False}, {"denoiser.align_scale": 3}),
+    ({"denoiser.mlp": False}, {"denoiser.mlp_ratio": 2.5}), ({"sitr.fusion": "repeat-add"}, {"sitr.rank": "mean"}),
+    ({"sitr.train_selection": "rank"}, {"sitr.truth_resize": "bilinear"}),
+])
+def test_a_field_that_another_choice_leaves_unread_is_refused(choice, unread):
+    (field,) = unread
+    with pytest.raises(UserError, match=rf"{re.escape(field)} has no effect with") as error:
+        load_preset("nano", choice | unread)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unread_field_at_its_default_is_no_mistake():
+    assert load_preset("nano", {"denoiser.kind": "unet", "denoiser.residual": True}).denoiser.residual
 
 
 def test_an_unknown_preset_or_mode_is_refused():

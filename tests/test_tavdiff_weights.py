@@ -1,8 +1,13 @@
 """TAVDiff on disk and in the harness: what is written comes back, and mistakes are named in one line."""
 
+import hashlib
+import re
+import tomllib
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from saliency_bench.data.clip import Audio, Captions, Clip
 from saliency_bench.errors import UserError
@@ -131,11 +136,32 @@ def test_a_model_that_was_trained_is_saved_with_its_record(tmp_path):
     (LoadOptions("TV", options={"denoiser.depth": 3}), "not an option of trained weights"),
     (LoadOptions("TV", options={"sampling.stesp": 3}), "stesp"),
     (LoadOptions("TV", options={"untrained": True}), "exclude each other"),
+    (LoadOptions("TV", options={"untrained": "maybe"}), "untrained: expected true or false, found 'maybe'"),
 ])
 def test_options_that_do_not_fit_the_weights_are_named(saved, options, message):
     with pytest.raises(UserError, match=message) as error:
         TAVDiffModel.load(LoadOptions(options.mode, weights=saved[1], options=options.options))
     one_line(error)
+
+
+@pytest.mark.parametrize(("mode", "said"), [("TAV", "--minutes 20 --set text.weights=openai"),
+                                            ("AV", "--minutes 20, or give")])
+def test_the_way_to_train_the_paper_preset_is_one_that_works(mode, said):
+    with pytest.raises(UserError, match=said) as error:
+        TAVDiffModel.load(LoadOptions(mode, options={"preset": "paper"}))
+    one_line(error)
+
+
+def test_descriptions_of_before_training_was_a_section_are_read(saved):
+    path = saved[1]
+    beside = path.with_suffix(".toml")
+    assert "training" not in tomllib.loads(beside.read_text())["config"]
+    assert TAVDiffModel.load(LoadOptions("TV", weights=path)).network.config == saved[0].config
+
+
+def test_weights_have_one_name_whoever_asks(saved):
+    model = TAVDiffModel.load(LoadOptions("TV", weights=saved[1]))
+    assert TAVDiffModel.weights_name(saved[1]) == weights_name(saved[1]) == model.weights
 
 
 def test_missing_weights_say_how_to_train(tmp_path, monkeypatch):
@@ -160,12 +186,39 @@ def test_damaged_or_foreign_files_are_named(saved, tmp_path):
     path.write_bytes(data)
     beside.write_text(text.replace('model = "tavdiff"', 'model = "vinet"'))
     refused("vinet")
+    beside.write_text(text.replace("format = 1", "format = 99"))
+    refused("expected format 1, found 99")
+    beside.write_text(text.replace("format = 1\n", ""))
+    refused("expected format 1, found None")
+    beside.write_text("record = 3\n" + re.sub(r"\[record.*?\n(?=\[config\])", "", text, flags=re.DOTALL))
+    refused("record to be a table, found 3")
     beside.write_text("not = [toml")
     refused("expected TOML")
     beside.write_text(text.replace("depth = 2", "depth = 3"))
     refused("another version")
     beside.write_text(text.replace("depth = 2", "deepness = 3"))
     refused("deepness")
+
+    def changed(name: str, change) -> None:
+        """The same weights, but for one tensor, with a description that fits them."""
+        tensors = load(data)
+        tensors[name] = change(tensors[name])
+        path.write_bytes(save(tensors))
+        digests = [hashlib.sha256(x).hexdigest() for x in (data, path.read_bytes())]
+        beside.write_text(text.replace(*digests))
+
+    matrix, vector = "denoiser.embed.weight", "denoiser.embed.bias"
+    counter = next(k for k in load(data) if k.endswith("num_batches_tracked"))
+    for name, change, match in [
+        (matrix, lambda x: x.int(), f"{matrix} expected torch.float32, found torch.int32"),
+        (vector, lambda x: x.double(), f"{vector} expected torch.float32, found torch.float64"),
+        (counter, lambda x: x.float(), f"{counter} expected torch.int64, found torch.float32"),
+        (matrix, lambda x: x.index_fill(1, torch.tensor(0), float("nan")), f"{matrix} expected finite"),
+        (vector, lambda x: x / 0, f"{vector} expected finite"),
+        (matrix, lambda x: x[:, 1:].contiguous(), "another version"),
+    ]:
+        changed(name, change)
+        refused(match)
     beside.unlink()
     refused("copy it along")
     path.unlink()

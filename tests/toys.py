@@ -96,6 +96,9 @@ class Blob:
 
     def predict(self, clip: Clip):
         type(self).asked.append(clip.name)
+        yield from self.chunks(clip)
+
+    def chunks(self, clip: Clip):
         for start in range(0, clip.n_frames, self.batch):
             frames = range(start, min(start + self.batch, clip.n_frames))
             yield np.array(frames), np.stack([self.map(clip.name, f) for f in frames])

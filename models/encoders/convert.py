@@ -2,7 +2,9 @@
 
 Each converter takes a state dict and returns the part of it that belongs to the encoder, in this project's
 names; tensors of other parts (decoders, fusion, the image tower) are left out.  Prefixes such as `module.`
-or `backbone.` are ignored.
+or `backbone.` are ignored, but for SoundNet, whose `conv1` every image network has as well: its names count at
+the top, or below `module.`, `soundnet.` or `audionet.`, and a file with STAViS's `soundnet8.` is read by that
+scheme alone.
 
 Schemes read
 ------------
@@ -75,14 +77,19 @@ def _s3d_name(key: str) -> str | None:
 
 
 def _soundnet_name(key: str) -> str | None:
-    if m := re.search(r"(?:^|\.)conv([1-7])\.([01])\.(\w+)$", key):
+    own = re.sub(r"^(?:module\.)?(?:soundnet\.|audionet\.)?", "", key)
+    if m := re.fullmatch(r"conv([1-7])\.([01])\.(\w+)", own):
         return f"layers.{int(m[1]) - 1}.{('conv', 'norm')[int(m[2])]}.{m[3]}"
-    if m := re.search(r"(?:^|\.)(conv|batchnorm)([1-7])\.(\w+)$", key):
+    if m := re.fullmatch(r"(conv|batchnorm)([1-7])\.(\w+)", own):
         return f"layers.{int(m[2]) - 1}.{'conv' if m[1] == 'conv' else 'norm'}.{m[3]}"
-    if m := re.search(r"(?:^|\.)(?:conv8\.0|conv8_objs)\.(\w+)$", key):
+    if m := re.fullmatch(r"(?:conv8\.0|conv8_objs)\.(\w+)", own):
         return f"objects.{m[1]}"
-    if m := re.search(r"(?:^|\.)(?:conv8_2\.0|conv8_scns)\.(\w+)$", key):
+    if m := re.fullmatch(r"(?:conv8_2\.0|conv8_scns)\.(\w+)", own):
         return f"scenes.{m[1]}"
+    return None
+
+
+def _stavis_name(key: str) -> str | None:
     if (m := re.search(r"(?:^|\.)soundnet8\.(\d+)\.(\w+)$", key)) and int(m[1]) in _STAVIS_UNIT:
         return f"layers.{_STAVIS_UNIT[int(m[1])]}.{m[2]}"
     return None
@@ -96,9 +103,16 @@ def convert_s3d(state: Mapping[str, Tensor]) -> State:
 def convert_soundnet(state: Mapping[str, Tensor]) -> State:
     """SoundNet weights of any scheme above, in the names of `encoders.soundnet.SoundNet`.
 
-    Two-dimensional kernels, (out, in, k, 1) or STAViS's (out, in, 1, k), become (out, in, k).
+    Two-dimensional kernels, (out, in, k, 1) or STAViS's (out, in, 1, k), become (out, in, k).  Raises `UserError` where
+    two keys stand for one tensor.
     """
-    named = {name: value for key, value in state.items() if (name := _soundnet_name(key))}
+    name_of = _stavis_name if any("soundnet8." in key for key in state) else _soundnet_name
+    source: dict[str, str] = {}
+    for key in state:
+        if (name := name_of(key)) and source.setdefault(name, key) != key:
+            raise UserError(f"SoundNet weights: expected one tensor for {name}, found both {source[name]} and {key}; "
+                            "leave one of them out of the file")
+    named = {name: state[key] for name, key in source.items()}
     return {name: value.flatten(2) if value.ndim == 4 else value for name, value in named.items()}
 
 

@@ -160,6 +160,15 @@ class S3D(nn.Module):
         return self.classifier(x).flatten(2).mean(2)
 
 
+def output_size(size: tuple[int, int, int], last: int, strides: Mapping[int, tuple[int, int]]) -> tuple[int, int, int]:
+    """(T', H', W') of layer `last` for clips of `size` (T, H, W); 0 where nothing is left."""
+    for layer, (time, space) in (STRIDES | dict(strides)).items():
+        if layer <= last:
+            steps = zip(size, (time, space, space), strict=True)
+            size = tuple(n // s if layer == 13 else -(-n // s) for n, s in steps)  # type: ignore[assignment]
+    return size
+
+
 def _pool(index: int, time: int, space: int) -> nn.Module:
     """The max-pool at `index`: 1 and 4 look at space alone, 7 at 3 x 3 x 3, 13 at the cells of its stride."""
     if index == 13:

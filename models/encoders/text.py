@@ -7,6 +7,7 @@ captions : B sentences.
 tokens   : (B, L, d) features after the final layer norm, before the projection; L is the longest caption's
            length.
 content  : (B, L) bool, False for the start, end and padding tokens (an empty caption keeps its end token).
+real     : (B, L) bool, False for padding alone.
 pooled   : (B, d) feature at the end token.
 """
 
@@ -98,6 +99,7 @@ class ClipTokeniser:
 class TextFeatures(NamedTuple):
     tokens: Tensor
     content: Tensor
+    real: Tensor
     pooled: Tensor
 
 
@@ -129,7 +131,8 @@ class TextEncoder(nn.Module):
         content = (position > 0) & (position < length[:, None].clamp(min=2))
         keep = int(length.max()) + 1
         rows = torch.tensor([distinct.index(c) for c in captions], device=ids.device)
-        return TextFeatures(tokens[rows, :keep], content[rows, :keep], pooled[rows])
+        real = position <= length[:, None]
+        return TextFeatures(tokens[rows, :keep], content[rows, :keep], real[rows, :keep], pooled[rows])
 
 
 def clip_text(model: str) -> TextEncoder:

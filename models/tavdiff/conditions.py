@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from saliency_bench.models.tavdiff.sitr import Response
-
 
 @dataclass
 class Conditions:
@@ -26,7 +24,6 @@ class Conditions:
     positions: Tensor
     segments: tuple[int, ...]
     mask: Tensor | None = None
-    response: Response | None = None
 
     def pooled(self) -> Tensor:
         """Mean over the real tokens, (B, width)."""
@@ -70,15 +67,15 @@ class Packer(nn.Module):
     """Projects the tokens of each modality to the denoiser's width, marks them and puts them in one sequence.
 
     inputs    : channels of each modality, in the order of packing
-    reference : (rows, columns) of map patches, the unit of positions; `scale` multiplies them
+    reference : (rows, columns) of map patches, the unit of positions
     audio     : number of learned 1-D positions of the modality "audio"
     normalise : modalities whose projected tokens are layer-normalised
     """
 
-    def __init__(self, inputs: dict[str, int], width: int, reference: tuple[int, int], base: float, scale: float,
+    def __init__(self, inputs: dict[str, int], width: int, reference: tuple[int, int], base: float,
                  audio: int, normalise: Collection[str] = ()):
         super().__init__()
-        self.reference, self.base, self.scale, self.width = reference, base, scale, width
+        self.reference, self.base, self.width = reference, base, width
         self.project = nn.ModuleDict({name: nn.Linear(channels, width) for name, channels in inputs.items()})
         self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in inputs if name in normalise})
         for linear in self.project.values():

@@ -12,51 +12,81 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import AudioRule, Window
+from saliency_bench.models.encoders.s3d import STRIDES, output_size
 from saliency_bench.models.encoders.text import VOCABULARY
 
 HERE = Path(__file__).parent
+Size = tuple[PositiveInt, PositiveInt]
+Momentum = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WindowConfig(Section):
-    """`frames` of `size` (H, W), of which number `target` is predicted; maps are diffused at `map_size`."""
+    """`frames` of `size` (H, W), of which number `target` is predicted; maps are diffused at `map_size`.
 
-    frames: int = Field(default=16, ge=1)
-    size: tuple[int, int] = (224, 384)
-    target: int = Field(default=8, ge=0)
-    map_size: tuple[int, int] = (224, 384)
+    mean, std : normalisation of RGB in [0, 1]; pretrained encoders want their own
+    """
+
+    frames: PositiveInt = 16
+    size: Size = (224, 384)
+    target: NonNegativeInt = 8
+    map_size: Size = (224, 384)
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.5, 0.5, 0.5)
 
 
 class VisualConfig(Section):
-    """S3D up to `layer`; `time` keeps every time step as tokens or averages over them."""
+    """S3D up to `layer`; `time` keeps every time step as tokens or averages over them.
 
-    width: float = Field(default=1.0, gt=0)
+    width   : factor on the channels of every layer, which keeps four at least
+    weights : a file, or "torchvision" (see encoders/pretrained.py)
+    """
+
+    width: float = Field(default=1.0, ge=0.05)
     layer: int = Field(default=15, ge=0, le=15)
-    strides: dict[int, tuple[int, int]] = {}
-    momentum: float = 0.001
+    strides: dict[int, Size] = {}
+    momentum: Momentum = 0.001
     time: Literal["tokens", "mean"] = "tokens"
     weights: str | None = None
+
+    @field_validator("strides")
+    @classmethod
+    def _of_strided_layers(cls, strides: dict[int, Size]) -> dict[int, Size]:
+        if not strides.keys() <= STRIDES.keys():
+            raise ValueError(f"expected layers out of {', '.join(map(str, STRIDES))}")
+        return strides
 
 
 class AudioConfig(Section):
     """Sound rule and SoundNet; `final_pool` halves the last layer's tokens as STAViS does."""
 
-    rate: int = 22050
-    buffer: int = 35280
-    scale: float = 256.0
-    channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024)
+    rate: PositiveInt = 22050
+    buffer: PositiveInt = 35280
+    scale: PositiveFloat = 256.0
+    channels: tuple[PositiveInt, ...] = (16, 32, 64, 128, 256, 512, 1024)
     layer: int = Field(default=7, ge=1, le=7)
     final_pool: bool = False
-    momentum: float = 0.1
+    momentum: Momentum = 0.1
     filters: Literal["random", "tones"] = "random"
     weights: str | None = None
 
@@ -64,8 +94,9 @@ class AudioConfig(Section):
 class TextConfig(Section):
     """CLIP's text tower by open_clip name, or the same transformer over a list of words, from scratch.
 
-    A CLIP tower needs `weights` (a file) unless `random` says that random ones are meant.  Without `causal` every
-    word of a list knows the whole caption, so that it does not matter which one SITR chooses.
+    A CLIP tower needs `weights` (a file, an open_clip tag or "hf:NAME") unless `random` says that random ones are
+    meant.  Without `causal` every word of a list knows the whole caption, so that it does not matter which one SITR
+    chooses.
     """
 
     kind: Literal["clip", "words"] = "clip"
@@ -75,17 +106,17 @@ class TextConfig(Section):
     words: tuple[str, ...] = VOCABULARY
     context: int = Field(default=12, ge=3)
     causal: bool = True
-    width: int = 64
-    heads: int = 4
-    layers: int = 2
+    width: PositiveInt = 64
+    heads: PositiveInt = 4
+    layers: PositiveInt = 2
 
 
 class SitrConfig(Section):
     """Text and sight into one condition; see sitr.py."""
 
     fusion: Literal["sitr", "concatenate", "repeat-add", "repeat-average"] = "sitr"
-    width: int = 512
-    heads: int = 8
+    width: PositiveInt = 512
+    heads: PositiveInt = 8
     rank: Literal["logsumexp", "mean", "token-softmax"] = "logsumexp"
     response: Literal["residual", "product", "map", "vector"] = "residual"
     select_heads: Literal["mean", "each"] = "mean"
@@ -97,39 +128,40 @@ class SitrConfig(Section):
 class DenoiserConfig(Section):
     """The denoising network; see denoisers.py and unet.py.
 
-    align_scale : factor on the positions in cross-attention, which makes it more local
-    cross_start : "tied" starts keys equal to queries, so that a place attends to itself from the start
+    align_scale : factor on the queries' positions in cross-attention, which makes it more local
+    cross_start : "tied" starts keys equal to queries, so that a place attends to itself from the start; in the U-Net,
+                  whose places come from a projection, keys equal to queries of projected positions
     token_norm  : conditions are layer-normalised before the response scales them, so their contrast is kept
     embed_scale : factor on the initial embedding of the noisy patches
     """
 
     kind: Literal["saliency-dit", "undecoupled", "dit", "unet"] = "saliency-dit"
-    patch: int = 16
-    width: int = 384
-    depth: int = 12
-    heads: int = 6
-    mlp_ratio: float = 4.0
+    patch: PositiveInt = 16
+    width: PositiveInt = 384
+    depth: PositiveInt = 12
+    heads: PositiveInt = 6
+    mlp_ratio: PositiveFloat = 4.0
     mlp: bool = True
-    time_width: int | None = None
+    time_width: PositiveInt | None = None
     residual: bool = True
     cross_norm: Literal["pre", "post"] = "pre"
     packing: Literal["joint", "separate"] = "joint"
     positions: Literal["fixed", "learned"] = "fixed"
     align: bool = True
-    align_scale: float = 1.0
+    align_scale: NonNegativeFloat = 1.0
     token_norm: bool = True
     cross_start: Literal["independent", "tied"] = "independent"
-    embed_scale: float = 1.0
-    position_base: float = 10000.0
+    embed_scale: NonNegativeFloat = 1.0
+    position_base: PositiveFloat = 10000.0
     output: Literal["linear", "sigmoid"] = "linear"
-    unet_channels: tuple[int, int, int, int] = (112, 224, 336, 448)
+    unet_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (112, 224, 336, 448)
 
 
 class DiffusionConfig(Section):
     """Noise, map range and sampling times; see diffusion.py."""
 
     schedule: Literal["cosine", "linear"] = "cosine"
-    signal_scale: float = Field(default=1.0, gt=0)
+    signal_scale: PositiveFloat = 1.0
     range: Literal["signed", "unit"] = "signed"
     clamp: bool = True
     times: Literal["paper", "trailing"] = "paper"
@@ -140,11 +172,28 @@ class SamplingConfig(Section):
     """Denoising steps and how many samples are averaged; may differ between runs of one set of weights."""
 
     steps: int = Field(default=4, ge=1, le=1000)
-    samples: int = Field(default=1, ge=1)
+    samples: PositiveInt = 1
+
+
+class TrainingConfig(Section):
+    """How `train` trains a preset: AdamW, whose rate rises over `warmup` steps and falls linearly to zero.
+
+    clip_norm : largest norm of a step's gradient
+    average   : decay of the moving average of weights that is saved; 0 saves the last step's
+    """
+
+    learning_rate: PositiveFloat = 1e-4
+    warmup: NonNegativeInt = 0
+    clip_norm: PositiveFloat = 1.0
+    weight_decay: NonNegativeFloat = 0.01
+    average: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TAVDiffConfig(Section):
-    """A whole model but for its mode; `frozen` names the encoders that training leaves alone."""
+    """A whole model but for its mode; `frozen` names the encoders that training leaves alone.
+
+    `training` is how the preset is trained, no part of the network: weights keep what was done in their record.
+    """
 
     preset: str
     frozen: tuple[Literal["visual", "audio", "text"], ...] = ()
@@ -156,20 +205,26 @@ class TAVDiffConfig(Section):
     denoiser: DenoiserConfig = DenoiserConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     sampling: SamplingConfig = SamplingConfig()
+    training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
     def _fits(self) -> TAVDiffConfig:
-        window, denoiser = self.window, self.denoiser
-        step = 8 if denoiser.kind == "unet" else denoiser.patch
-        if any(side % step for side in window.map_size):
-            raise ValueError(
-                f"window.map_size {window.map_size} must be a multiple of {step} "
-                + ("(three halvings of the U-Net)" if denoiser.kind == "unet" else "(denoiser.patch)")
-            )
+        window, denoiser, visual = self.window, self.denoiser, self.visual
+        _multiples("window.map_size", window.map_size, "denoiser.patch", denoiser.patch)
+        if denoiser.kind == "unet":
+            _multiples("window.map_size", window.map_size, "the three halvings of the U-Net,", 8)
         if window.target >= window.frames:
             raise ValueError(f"window.target {window.target} must be below window.frames {window.frames}")
-        if denoiser.width % denoiser.heads or denoiser.width % 4 or self.sitr.width % self.sitr.heads:
-            raise ValueError("widths must be multiples of their heads, and denoiser.width of 4")
+        if min(output_size((window.frames, *window.size), visual.layer, visual.strides)) < 1:
+            raise ValueError(f"window.frames {window.frames} and window.size {window.size} leave nothing at "
+                             f"visual.layer {visual.layer}; use a larger window or an earlier layer")
+        _multiples("denoiser.width", (denoiser.width,), "denoiser.heads", denoiser.heads)
+        _multiples("denoiser.width", (denoiser.width,), "sine and cosine of two axes,", 4)
+        _multiples("sitr.width", (self.sitr.width,), "sitr.heads", self.sitr.heads)
+        if self.text.kind == "words":
+            _multiples("text.width", (self.text.width,), "text.heads", self.text.heads)
+        if denoiser.width * denoiser.mlp_ratio < 1:
+            raise ValueError(f"denoiser.mlp_ratio {denoiser.mlp_ratio} leaves the perceptron no width")
         if len(self.audio.channels) < self.audio.layer:
             raise ValueError(
                 f"audio.channels must name {self.audio.layer} layers, found {len(self.audio.channels)}"
@@ -179,11 +234,50 @@ class TAVDiffConfig(Section):
     def adapter_window(self, mode: str) -> Window:
         """The window that the harness cuts for `mode`; without sound in the mode it has no audio rule."""
         rule = AudioRule(self.audio.rate, self.audio.buffer, self.audio.scale) if "A" in mode else None
-        return Window(self.window.frames, self.window.size, self.window.target, audio=rule)
+        w = self.window
+        return Window(w.frames, w.size, w.target, w.mean, w.std, audio=rule)
 
     def describe(self) -> dict[str, Any]:
-        """Nested plain values that `parse` reads back, with every default written out."""
-        return json.loads(self.model_dump_json(exclude_none=True))
+        """The network as nested plain values that `parse` reads back, with every default written out."""
+        return json.loads(self.model_dump_json(exclude_none=True, exclude={"training"}))
+
+
+def _multiples(field: str, values: tuple[int, ...], of: str, unit: int) -> None:
+    if any(value % unit for value in values):
+        found = values[0] if len(values) == 1 else values
+        raise ValueError(f"{field} {found} must be a multiple of {of} {unit}")
+
+
+# Fields that a choice leaves unread: asking for one of them, too, is a mistake.
+_NO_CROSS = ("packing", "align", "align_scale", "cross_norm", "cross_start")
+_NO_CHOICE = ("heads", "rank", "response", "select_heads", "special_tokens", "train_selection", "truth_resize")
+_UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
+    ("denoiser", "kind"): {
+        "saliency-dit": ("unet_channels",),
+        "undecoupled": ("unet_channels", *_NO_CROSS),
+        "dit": ("unet_channels", *_NO_CROSS),
+        "unet": ("depth", "mlp", "mlp_ratio", "residual", "cross_norm", "positions", "embed_scale"),
+    },
+    ("denoiser", "mlp"): {False: ("mlp_ratio",)},
+    ("denoiser", "align"): {False: ("align_scale",)},
+    ("text", "kind"): {
+        "clip": ("words", "context", "causal", "width", "heads", "layers"),
+        "words": ("model", "weights", "random"),
+    },
+    ("sitr", "fusion"): {"concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE, "repeat-average": _NO_CHOICE},
+    ("sitr", "train_selection"): {"rank": ("truth_resize",)},
+}
+
+
+def _refuse_unread(config: TAVDiffConfig, overrides: Mapping[str, Any], source: str) -> None:
+    """Raise `UserError` for an override away from the default that the other choices leave unread."""
+    for (name, choice), unread in _UNREAD.items():
+        section = getattr(config, name)
+        chosen = getattr(section, choice)
+        for field in unread.get(chosen, ()):
+            if f"{name}.{field}" in overrides and getattr(section, field) != type(section).model_fields[field].default:
+                raise UserError(f"{source}: {name}.{field} has no effect with {name}.{choice} = {json.dumps(chosen)}; "
+                                "leave out one of them")
 
 
 def presets() -> list[str]:
@@ -201,7 +295,10 @@ def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> TAVDif
 
 def parse(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None,
           source: str = "tavdiff") -> TAVDiffConfig:
-    """A config from nested values and dotted overrides; `source` opens the error message."""
+    """A config from nested values and dotted overrides; `source` opens the error message.
+
+    An override that the rest of the config leaves unread is refused; values may hold more than is read.
+    """
     tree = json.loads(json.dumps(values))
     for dotted, value in (overrides or {}).items():
         *sections, field = dotted.split(".")
@@ -212,12 +309,14 @@ def parse(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None,
                 raise UserError(f"{source}: {dotted}: {section} is a value, not a section of fields")
         at[field] = value
     try:
-        return TAVDiffConfig.model_validate(tree)
+        config = TAVDiffConfig.model_validate(tree)
     except ValidationError as e:
         first = e.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{source}: {where + ': ' if where else ''}{first['msg']}"
+        raise UserError(f"{source}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
                         + (f", found {first['input']!r}" if where else "")) from None
+    _refuse_unread(config, overrides or {}, source)
+    return config
 
 
 def toml_text(values: Mapping[str, Any], prefix: str = "") -> str:

@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-x        : (B, H, W) noisy map; t : (B,) index 0..999; the result is the predicted x0, (B, H, W).
+x        : (B, H, W) noisy map; the result is the predicted x0, (B, H, W).
+t        : index 0..999, (B,) or one number for all.
 prepared : what a network needs of its conditions, made once a window by `prepare` and used at every step.
 
 Kinds
@@ -16,7 +17,8 @@ dit          : no cross-attention; modulation from t + pooled conditions, as DiT
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +32,25 @@ KeysValues = list[tuple[Tensor, Tensor, Tensor | None]]
 
 @dataclass
 class Prepared:
-    """Keys, values and mask of every layer and sequence of conditions, and the pooled conditions."""
+    """What every step of sampling has in common.
+
+    layers : keys, values and mask of every layer and sequence of conditions
+    places : positions (N, width) that every layer adds to its queries, if any
+    mixed  : (B, width) what the conditions put into the modulation, if anything
+    """
 
     layers: list[KeysValues]
-    pooled: Tensor
+    places: list[Tensor | None]
+    mixed: Tensor | None = None
+    _at: dict[int, list[Tensor]] = field(default_factory=dict)
+
+    def at(self, t: Tensor | int, device: torch.device, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+        """`compute` of the times t; of one time for all windows it is computed on a single row, and only once."""
+        if isinstance(t, Tensor):
+            return compute(t)
+        if t not in self._at:
+            self._at[t] = compute(torch.tensor([t], device=device))
+        return self._at[t]
 
 
 def time_features(t: Tensor, width: int = 256) -> Tensor:
@@ -81,11 +98,15 @@ class CrossAttention(nn.Module):
         self.query, self.proj = nn.Linear(width, width), nn.Linear(width, width)
         self.key, self.value = nn.Linear(context or width, width), nn.Linear(context or width, width)
 
-    def start(self, tied: bool) -> None:
-        """If `tied`, give queries and keys one orthogonal projection: equal positions then attend to each other."""
-        if tied:
-            nn.init.orthogonal_(self.query.weight)
-            self.key.load_state_dict(self.query.state_dict())
+    @torch.no_grad()
+    def tie(self, place: Tensor | None = None) -> None:
+        """Give queries and keys one orthogonal projection: equal positions then attend to each other.
+
+        place : (width, context) projection that the queries' positions have been through, if any
+        """
+        nn.init.orthogonal_(self.query.weight)
+        self.key.weight.copy_(self.query.weight if place is None else self.query.weight @ place)
+        self.key.bias.copy_(self.query.bias)
 
     def prepare(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
         """Keys and values (B, heads, N, d) of condition tokens; positions go into the keys alone."""
@@ -124,8 +145,8 @@ class Block(nn.Module):
 
     def start(self) -> None:
         """Zero modulation: the block starts as the identity; gates of one where it has no residual."""
-        for cross in self.cross:
-            cross.start(self.tied)  # type: ignore[operator]
+        for cross in self.cross if self.tied else ():
+            cross.tie()  # type: ignore[operator]
         last: nn.Linear = self.modulation[1]  # type: ignore[assignment]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -134,8 +155,9 @@ class Block(nn.Module):
                 gates = last.bias.view(6, -1)
                 gates[2] = gates[5] = 1
 
-    def forward(self, x: Tensor, c: Tensor, positions: Tensor | None, conditions: KeysValues) -> Tensor:
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c).unsqueeze(1).chunk(6, -1)
+    def forward(self, x: Tensor, modulation: Tensor, positions: Tensor | None, conditions: KeysValues) -> Tensor:
+        """x (B, N, width); `modulation` (B or 1, 6 width) is that of the module of this name."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unsqueeze(1).chunk(6, -1)
         keep = float(self.residual)
         x = keep * x + gate1 * self.attention(self.norm(x) * (1 + scale1) + shift1)
         for cross, norm, (keys, values, mask) in zip(self.cross, self.cross_norms, conditions, strict=True):
@@ -192,29 +214,36 @@ class MapTransformer(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def prepare(self, conditions: Conditions) -> Prepared:
-        """Keys and values of every layer; none of it depends on the noisy map or on t."""
+        """Keys, values and positions of every layer; none of it depends on the noisy map or on t."""
         sequences = conditions.split(self.config.packing)
         layers: list[KeysValues] = []
         for block in self.blocks:
             crosses: list[CrossAttention] = list(block.cross)  # type: ignore[arg-type]
             layers.append([(*cross.prepare(tokens, positions if self.config.align else None), mask)
                            for cross, (tokens, positions, mask) in zip(crosses, sequences, strict=False)])
-        return Prepared(layers, conditions.pooled())
+        mixed = None
+        if self.config.kind != "saliency-dit":
+            # The last columns of the linear layer: undecoupled, those for t come before them.
+            weight = self.condition.weight[:, -self.config.width:]
+            mixed = F.linear(conditions.pooled(), weight, self.condition.bias)
+        return Prepared(layers, [self.places if self.config.align else None] * len(layers), mixed)
 
-    def forward(self, x: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
-        c = self._modulation(t, prepared.pooled)
+    def forward(self, x: Tensor, t: Tensor | int, prepared: Prepared) -> Tensor:
+        *modulations, last = prepared.at(t, x.device, lambda t: self._modulations(t, prepared.mixed))
         tokens = self.embed(self._patches(x)) + self.positions
-        places = self.places if self.config.align else None
-        for block, conditions in zip(self.blocks, prepared.layers, strict=True):
-            tokens = block(tokens, c, places, conditions)  # type: ignore[arg-type]
-        shift, scale = self.last_modulation(c).unsqueeze(1).chunk(2, -1)
+        for block, *given in zip(self.blocks, modulations, prepared.places, prepared.layers, strict=True):
+            tokens = block(tokens, *given)
+        shift, scale = last.unsqueeze(1).chunk(2, -1)
         return self._unpatch(self.out(self.norm(tokens) * (1 + scale) + shift))
 
-    def _modulation(self, t: Tensor, pooled: Tensor) -> Tensor:
-        time = self.time(t)
+    def _modulations(self, t: Tensor, mixed: Tensor | None) -> list[Tensor]:
+        """Shifts, scales and gates (B, 6 width) of every block, then those of the last layer (B, 2 width)."""
+        c = self.time(t)
         if self.config.kind == "undecoupled":
-            return self.condition(torch.cat([time, pooled], 1))
-        return time + self.condition(pooled) if self.config.kind == "dit" else time
+            c = F.linear(c, self.condition.weight[:, : c.shape[1]])
+        if mixed is not None:
+            c = c + mixed
+        return [*(block.modulation(c) for block in self.blocks), self.last_modulation(c)]  # type: ignore[operator]
 
     def _patches(self, x: Tensor) -> Tensor:
         p = self.config.patch

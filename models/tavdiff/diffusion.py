@@ -85,13 +85,16 @@ class Diffusion:
 
     def sample(self, predict: Callable[[Tensor, int], Tensor], noise: Tensor, steps: int) -> Tensor:
         """Maps (B, H, W) in [0, 1] from Gaussian `noise`; `predict(x, t)` is the network's x0, called
-        `steps` times.
+        `steps` times at 0-based indices of the table.
 
-        The last prediction is the result ("x0"), or one more update to the closing time is made ("ddim").
+        The last prediction is the result.  At the paper's times that is the one from which the closing index 0 would
+        be reached; "ddim" goes there and, since noise remains at index 0, on to the clean signal: one more call.
         """
         times = sampling_times(steps, self.config.times)
+        if self.config.final == "ddim" and times[-1] >= 0:
+            times.append(-1)
         x, signal = noise, noise
         for now, then in pairwise(times):
             signal = self.clamp(predict(x, now))
             x = self.ddim(x, signal, now, then)
-        return self.maps(signal if self.config.final == "x0" else x / self.config.signal_scale)
+        return self.maps(signal)

@@ -45,7 +45,7 @@ class TAVDiffModel(SlidingWindowModel):
         """Weights given, shipped or, if asked, random; those of another mode or preset raise `UserError`."""
         settings = {SHORT.get(k, k): v for k, v in options.options.items()}
         preset = settings.pop("preset", None)
-        untrained = str(settings.pop("untrained", False)).lower() in ("true", "1", "yes")
+        untrained = _boolean("untrained", settings.pop("untrained", False))
         if options.mode not in MODES:
             raise UserError(
                 f"tavdiff: mode {options.mode!r} is not one of its modes; choose from {', '.join(MODES)}"
@@ -83,8 +83,18 @@ class TAVDiffModel(SlidingWindowModel):
         """A model to be trained: a preset with dotted fields replaced, encoders from the files it names."""
         return cls(TAVDiff(load_preset(preset, options), mode))
 
-    def start_from(self, path: Path) -> str:
-        """Take over every tensor of other weights (any mode) that fits by name and shape; returns their name.
+    @staticmethod
+    def training_defaults(preset: str = "nano", options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Learning rate, warm-up, clipping, decay and average of a preset (fields of `TrainingConfig`)."""
+        return load_preset(preset, options).training.model_dump()
+
+    @staticmethod
+    def weights_name(path: Path) -> str:
+        """How records name the weights at `path`."""
+        return weights_name(path)
+
+    def start_from(self, path: Path) -> None:
+        """Take over every tensor of other weights (any mode) that fits by name and shape.
 
         A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where
         nothing fits.
@@ -97,7 +107,6 @@ class TAVDiffModel(SlidingWindowModel):
                             "give weights of the same preset")
         self.network.load_state_dict({**own, **fits})
         self.trained_on = tuple(record.get("trained_on", ()))
-        return weights_name(path)
 
     def loss(
         self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None
@@ -118,13 +127,22 @@ class TAVDiffModel(SlidingWindowModel):
         return self.network.sample(batch)
 
 
+def _boolean(option: str, value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in known:
+        raise UserError(f"tavdiff: {option}: expected true or false, found {value!r}")
+    return known[str(value).lower()]
+
+
 def shipped(preset: str, mode: str) -> Path:
     """Weights that come with the package; where absent, a `UserError` says how to train them."""
     path = WEIGHTS / f"{preset}-{mode}.safetensors"
     if not path.is_file():
-        load_preset(preset)
+        text = load_preset(preset).text
+        lacks = "T" in mode and text.kind == "clip" and text.weights is None
         raise UserError(
-            f"tavdiff({mode}): expected weights {path.name} in {WEIGHTS}, found none; train them: "
-            f"saliency-bench train tavdiff --mode {mode} --preset {preset} --minutes 20, or give --weights FILE"
+            f"tavdiff({mode}): expected weights {path.name} in {WEIGHTS}, found none; train them: saliency-bench train "
+            f"tavdiff --mode {mode} --preset {preset} --minutes 20{' --set text.weights=openai' if lacks else ''}, "
+            "or give --weights FILE"
         )
     return path

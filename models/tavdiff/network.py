@@ -1,6 +1,6 @@
 """TAVDiff: saliency maps by diffusion, conditioned on text, audio and visual features (arXiv 2504.14267).
 
-`TAVDiff` is the network with its training loss and its sampler; `TAVDiffModel` is what the harness loads. 
+`TAVDiff` is the network with its training loss and its sampler; `TAVDiffModel` is what the harness loads.
 The mode decides which conditions exist; nothing stands in for a modality outside the mode:
 
     TAV  sound tokens and the image-text response      AV  sound tokens and visual tokens
@@ -10,8 +10,6 @@ The mode decides which conditions exist; nothing stands in for a modality outsid
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,13 +17,8 @@ from torch.nn import functional as F
 from saliency_bench.data.clip import MODALITIES
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import WindowBatch
-from saliency_bench.models.encoders.convert import (
-    convert_clip_text,
-    convert_s3d,
-    convert_soundnet,
-    load_encoder,
-    read_checkpoint,
-)
+from saliency_bench.models.encoders.convert import load_encoder
+from saliency_bench.models.encoders.pretrained import clip_text_weights, s3d_weights, soundnet_weights
 from saliency_bench.models.encoders.s3d import S3D
 from saliency_bench.models.encoders.soundnet import SoundNet, tune_first_layer
 from saliency_bench.models.encoders.text import TextEncoder, WordTokeniser, clip_text
@@ -42,7 +35,7 @@ MODES = ("TAV", "AV", "TV", "TA", "V")
 class TAVDiff(nn.Module):
     """The network of one mode.
 
-    With `pretrained` off the encoder files that the config names are not read: the caller loads all weights.
+    With `pretrained` off the encoder weights that the config names are not read: the caller loads all weights.
     """
 
     def __init__(self, config: TAVDiffConfig, mode: str, pretrained: bool = True):
@@ -72,8 +65,8 @@ class TAVDiff(nn.Module):
         reference = (c.window.map_size[0] // c.denoiser.patch, c.window.map_size[1] // c.denoiser.patch)
         # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.
         normalise = [k for k in inputs if c.denoiser.token_norm and not (k == "visual" and "T" in mode)]
-        self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, c.denoiser.align_scale,
-                           audio_tokens, normalise)
+        self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, audio_tokens,
+                           normalise)
         sequences = 1 if c.denoiser.packing == "joint" else len(inputs)
         network = UNet if c.denoiser.kind == "unet" else MapTransformer
         self.denoiser = network(c.denoiser, c.window.map_size, sequences)
@@ -95,7 +88,7 @@ class TAVDiff(nn.Module):
         """Encode the windows; `density` (B, h, w) lets SITR choose its word in training."""
         self._require(batch)
         tokens: dict[str, Tensor] = {}
-        grid = mask = response = None
+        grid = mask = None
         if "V" in self.mode:
             assert batch.frames is not None
             features = self.visual(batch.frames)
@@ -107,16 +100,14 @@ class TAVDiff(nn.Module):
             assert batch.captions is not None
             words = self.text(batch.captions)
             if grid is not None:
-                tokens["visual"], response = self.sitr(tokens["visual"], grid, words.tokens, words.content,
-                                                       words.pooled, density)
+                allowed = words.real if self.config.sitr.special_tokens else words.content
+                tokens["visual"] = self.sitr(tokens["visual"], grid, words.tokens, allowed, words.pooled, density)
             else:
                 tokens["text"], mask = words.tokens, words.content
         if "A" in self.mode:
             assert batch.audio is not None
             tokens["audio"] = self._audio_tokens(batch.audio)
-        packed = self.pack(tokens, grid, mask)
-        packed.response = response
-        return packed
+        return self.pack(tokens, grid, mask)
 
     def loss(self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None,
              noise: Tensor | None = None, t: Tensor | None = None) -> Tensor:
@@ -153,14 +144,14 @@ class TAVDiff(nn.Module):
         """Maps (B, H, W) in [0, 1]; `noise` is (samples, B, H, W) or (B, H, W), the samples are averaged.
 
         Without `noise` each window draws its own from `batch.seeds`.  Conditions and their keys and values
-        are computed once, whatever the number of steps and samples.
+        are computed once, whatever the number of steps and samples, and what depends on the time alone once a step.
         """
         noise = self.noise(batch) if noise is None else noise
         noise = noise.unsqueeze(0) if noise.ndim == 3 else noise
         prepared = self.denoiser.prepare(self.conditions(batch))
 
         def predict(x: Tensor, t: int) -> Tensor:
-            return self._activate(self.denoiser(x, torch.full((len(x),), t, device=x.device), prepared))
+            return self._activate(self.denoiser(x, t, prepared))
 
         steps = steps or self.config.sampling.steps
         device = next(self.denoiser.parameters()).device
@@ -210,12 +201,11 @@ class TAVDiff(nn.Module):
                 )
 
     def _read_encoders(self) -> None:
-        """Weights of the encoders that the config names files for."""
-        readers = {"visual": convert_s3d, "audio": convert_soundnet}
-        for name, convert in readers.items():
-            path = getattr(self.config, name).weights
-            if path is not None and hasattr(self, name):
-                load_encoder(getattr(self, name), convert(read_checkpoint(Path(path))), path)
+        """Weights of the encoders for which the config names a source."""
+        for name, weights in (("visual", s3d_weights), ("audio", soundnet_weights)):
+            source = getattr(self.config, name).weights
+            if source is not None and hasattr(self, name):
+                load_encoder(getattr(self, name), weights(source), source)
 
 
 def text_encoder(config: TAVDiffConfig, pretrained: bool = True) -> TextEncoder:
@@ -225,11 +215,10 @@ def text_encoder(config: TAVDiffConfig, pretrained: bool = True) -> TextEncoder:
         return TextEncoder(WordTokeniser(c.words, c.context), c.width, c.heads, c.layers, causal=c.causal)
     if pretrained and c.weights is None and not c.random:
         raise UserError(
-            "text.weights: expected a file with the weights of CLIP's text tower "
-            f"({c.model}), found none set; give --set text.weights=FILE, or --set text.random=true "
-            "for random ones"
+            f"text.weights: expected the weights of CLIP's text tower ({c.model}), found none set; give --set "
+            "text.weights=openai to let open_clip fetch them, or =FILE, or --set text.random=true for random ones"
         )
     encoder = clip_text(c.model)
     if pretrained and c.weights is not None:
-        load_encoder(encoder.tower, convert_clip_text(read_checkpoint(Path(c.weights))), c.weights)
+        load_encoder(encoder.tower, clip_text_weights(c.weights, c.model), c.weights)
     return encoder

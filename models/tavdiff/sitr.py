@@ -3,7 +3,7 @@
 Conventions
 -----------
 visual  : (B, N, dv) tokens of T' x h x w places, time first.
-words   : (B, L, dt) text tokens; content (B, L) False for start, end and padding.
+words   : (B, L, dt) text tokens; allowed (B, L) those that may be chosen.
 density : (B, h', w') ground truth, any positive scale; used in training alone, to choose the word.
 
 Every word has a response map A_i = softmax over places of q_i . k / sqrt(d).  In training the chosen word is
@@ -15,7 +15,6 @@ max A_i): the value features of all places, raised where the word responds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,16 +25,8 @@ from saliency_bench.models.tavdiff.config import SitrConfig
 Grid = tuple[int, int, int]
 
 
-@dataclass
-class Response:
-    """Mean over heads of the words' maps (B, L, T', h, w), and the index (B,) of the word used."""
-
-    maps: Tensor
-    chosen: Tensor
-
-
 class SITR(nn.Module):
-    """Text and visual tokens into f_tv (B, M, width), and the words' responses if attention fuses them."""
+    """Text and visual tokens into f_tv (B, M, width)."""
 
     def __init__(self, visual: int, text: int, config: SitrConfig, normalise: bool = True):
         super().__init__()
@@ -52,18 +43,30 @@ class SITR(nn.Module):
             if config.fusion == "concatenate":
                 self.join = nn.Linear(2 * width, width)
 
-    def forward(self, visual: Tensor, grid: Grid, words: Tensor, content: Tensor, pooled: Tensor,
-                density: Tensor | None = None) -> tuple[Tensor, Response | None]:
+    def forward(self, visual: Tensor, grid: Grid, words: Tensor, allowed: Tensor, pooled: Tensor,
+                density: Tensor | None = None) -> Tensor:
         values = self.norm(self.value(visual))
         if self.config.fusion != "sitr":
-            return self._repeat(values, self.sentence(pooled).unsqueeze(1)), None
+            return self._repeat(values, self.sentence(pooled).unsqueeze(1))
+        return self._respond(values, *self.choose(visual, grid, words, allowed, density))
+
+    def choose(self, visual: Tensor, grid: Grid, words: Tensor, allowed: Tensor,
+               density: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Maps (B, heads, L, N) of all words, and the index (B, heads) of the chosen one.
+
+        With `select_heads = "mean"` there is one head, the mean of all.
+        """
         scores = self._scores(words, visual)
         maps = scores.softmax(-1)
-        allowed = torch.ones_like(content) if self.config.special_tokens else content
-        chosen = self._choose(scores, maps, allowed, grid, density)
-        fused = self._respond(values, maps, chosen)
-        mean = maps.mean(1)
-        return fused, Response(mean.unflatten(-1, grid), chosen[:, 0])
+        if self.config.select_heads == "mean":
+            scores, maps = scores.mean(1, keepdim=True), maps.mean(1, keepdim=True)
+        rank = self._rank(scores.detach(), allowed)
+        if density is not None and self.training and self.config.train_selection == "truth":
+            truth = self._places(density, grid)
+            overlap = (maps.detach() * truth[:, None, None]).sum(-1)
+            # Without fixations there is nothing to overlap with: the rule of inference decides.
+            rank = torch.where((truth.amax(1) > 0)[:, None, None], overlap, rank)
+        return maps, rank.masked_fill(~allowed[:, None], -math.inf).argmax(-1)
 
     def _repeat(self, values: Tensor, sentence: Tensor) -> Tensor:
         if self.config.fusion == "concatenate":
@@ -76,27 +79,12 @@ class SITR(nn.Module):
         q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (self.query(words), self.key(visual)))
         return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 
-    @torch.no_grad()
-    def _choose(
-        self, scores: Tensor, maps: Tensor, allowed: Tensor, grid: Grid, density: Tensor | None
-    ) -> Tensor:
-        """Index of the chosen word, (B, 1) for all heads together or (B, heads)."""
-        if self.config.select_heads == "mean":
-            scores, maps = scores.mean(1, keepdim=True), maps.mean(1, keepdim=True)
-        rank = self._rank(scores)
-        if density is not None and self.training and self.config.train_selection == "truth":
-            truth = self._places(density, grid)
-            overlap = (maps * truth[:, None, None]).sum(-1)
-            # Without fixations there is nothing to overlap with: the rule of inference decides.
-            rank = torch.where((truth.amax(1) > 0)[:, None, None], overlap, rank)
-        return rank.masked_fill(~allowed[:, None], -math.inf).argmax(-1)
-
-    def _rank(self, scores: Tensor) -> Tensor:
-        """How strongly each word answers, (B, heads, L)."""
+    def _rank(self, scores: Tensor, allowed: Tensor) -> Tensor:
+        """How strongly each word answers, (B, heads, L); a softmax over words is one over the allowed ones."""
         if self.config.rank == "mean":
             return scores.mean(-1)
         if self.config.rank == "token-softmax":
-            return scores.softmax(-2).sum(-1)
+            return scores.masked_fill(~allowed[:, None, :, None], -math.inf).softmax(-2).sum(-1)
         return scores.logsumexp(-1)
 
     def _places(self, density: Tensor, grid: Grid) -> Tensor:
@@ -107,8 +95,6 @@ class SITR(nn.Module):
 
     def _respond(self, values: Tensor, maps: Tensor, chosen: Tensor) -> Tensor:
         """f_tv from the values (B, N, d) and the chosen words' maps."""
-        if self.config.select_heads == "mean":
-            maps = maps.mean(1, keepdim=True)
         index = chosen[:, :, None, None].expand(-1, -1, 1, maps.shape[-1])
         chosen_maps = maps.gather(2, index)[:, :, 0]
         by_head = values.unflatten(-1, (chosen_maps.shape[1], -1))

@@ -29,8 +29,9 @@ class Residual(nn.Module):
         self.second = nn.Sequential(_groups(outputs), nn.SiLU(), nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        return self.skip(x) + self.second(self.first(x) + self.time(c)[:, :, None, None])
+    def forward(self, x: Tensor, shift: Tensor) -> Tensor:
+        """x (B, C, H, W); `shift` (B or 1, outputs) is that of the module `time`."""
+        return self.skip(x) + self.second(self.first(x) + shift[:, :, None, None])
 
 
 class Attend(nn.Module):
@@ -42,9 +43,12 @@ class Attend(nn.Module):
         self.norms = nn.ModuleList(_groups(channels) for _ in range(sequences))
         self.cross = nn.ModuleList(CrossAttention(channels, heads, config.width) for _ in range(sequences))
         self.place = nn.Linear(config.width, channels, bias=False) if config.align else None
+        if config.cross_start == "tied" and self.place is not None:
+            nn.init.orthogonal_(self.place.weight)
+            for cross in self.cross:
+                cross.tie(self.place.weight)  # type: ignore[operator]
 
-    def forward(self, x: Tensor, places: Tensor, conditions: KeysValues) -> Tensor:
-        positions = None if self.place is None else self.place(places)
+    def forward(self, x: Tensor, positions: Tensor | None, conditions: KeysValues) -> Tensor:
         for norm, cross, (keys, values, mask) in zip(self.norms, self.cross, conditions, strict=True):
             tokens = norm(x).flatten(2).transpose(1, 2)
             x = x + cross(tokens, positions, keys, values, mask).transpose(1, 2).unflatten(2, x.shape[-2:])
@@ -87,38 +91,41 @@ class UNet(nn.Module):
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def prepare(self, conditions: Conditions) -> Prepared:
-        """Keys and values of every attention; none of it depends on the noisy map or on t."""
+        """Keys, values and positions of every attention; none of it depends on the noisy map or on t."""
         sequences = conditions.split(self.config.packing)
         layers: list[KeysValues] = []
-        for attend in self.attend.values():
+        places: list[Tensor | None] = []
+        for name, attend in self.attend.items():
+            places.append(None if attend.place is None else attend.place(getattr(self, f"places{name[-1]}")))  # type: ignore[operator]
             crosses: list[CrossAttention] = list(attend.cross)  # type: ignore[arg-type]
             layers.append([(*cross.prepare(tokens, positions if self.config.align else None), mask)
                            for cross, (tokens, positions, mask) in zip(crosses, sequences, strict=True)])
-        return Prepared(layers, conditions.pooled())
+        return Prepared(layers, places)
 
-    def forward(self, x: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
-        c = self.time(t)
-        conditions = dict(zip(self.attend, prepared.layers, strict=True))
+    def forward(self, x: Tensor, t: Tensor | int, prepared: Prepared) -> Tensor:
+        shifts = iter(prepared.at(t, x.device, self._shifts))
+        given = {name: rest for name, *rest in zip(self.attend, prepared.places, prepared.layers, strict=True)}
 
-        def attend(side: str, i: int, y: Tensor) -> Tensor:
-            name = f"{side}{i}"
-            return (
-                self.attend[name](y, getattr(self, f"places{i}"), conditions[name])
-                if name in self.attend
-                else y
-            )
+        def attend(name: str, y: Tensor) -> Tensor:
+            return self.attend[name](y, *given[name]) if name in given else y
 
         y, skips = self.enter(x.unsqueeze(1)), []
         for i in range(4):
             for block in self.down[i]:  # type: ignore[attr-defined]
-                y = block(y, c)
-            y = attend("down", i, y)
+                y = block(y, next(shifts))
+            y = attend(f"down{i}", y)
             skips.append(y)
             y = self.shrink[i](y) if i < 3 else y
         for i in (3, 2, 1, 0):
             y = torch.cat([y, skips[i]], 1)
             for block in self.up[i]:  # type: ignore[attr-defined]
-                y = block(y, c)
-            y = attend("up", i, y)
+                y = block(y, next(shifts))
+            y = attend(f"up{i}", y)
             y = self.grow[i - 1](F.interpolate(y, scale_factor=2.0)) if i else y
         return self.leave(y).squeeze(1)
+
+    def _shifts(self, t: Tensor) -> list[Tensor]:
+        """What t adds in every residual block, in the order of their use."""
+        c = self.time(t)
+        levels = [*self.down, *reversed(self.up)]
+        return [block.time(c) for level in levels for block in level]  # type: ignore[attr-defined]

@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from saliency_bench.errors import UserError
+from saliency_bench.files import write_atomic
 from saliency_bench.models.tavdiff.config import parse, toml_text
 from saliency_bench.models.tavdiff.network import TAVDiff
 
@@ -47,12 +49,9 @@ def save_weights(path: Path, model: TAVDiff, record: Mapping[str, Any], half: bo
                    "sha256": hashlib.sha256(data).hexdigest(),
                    "parameters": sum(p.numel() for p in model.parameters()),
                    "record": dict(record), "config": model.config.describe()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".toml")
-    for file, content in ((path, data), (beside, toml_text(description).encode())):
-        partial = file.with_name(file.name + ".part")
-        partial.write_bytes(content)
-        partial.replace(file)
+    write_atomic(path, data)
+    write_atomic(beside, toml_text(description))
     return beside
 
 
@@ -75,6 +74,12 @@ def describe_weights(path: Path) -> dict[str, Any]:
     if description.get("model") != "tavdiff" or not isinstance(description.get("config"), dict):
         raise UserError(f"{beside}: expected the description of tavdiff weights, found model = "
                         f"{description.get('model')!r}; give weights that tavdiff wrote")
+    if description.get("format") != FORMAT:
+        raise UserError(f"{beside}: expected format {FORMAT}, found {description.get('format')!r}; use the version of "
+                        "this program that wrote it")
+    if not isinstance(description.setdefault("record", {}), dict):
+        raise UserError(f"{beside}: expected record to be a table, found {description['record']!r}; copy it again from "
+                        "where the weights came")
     return description
 
 
@@ -110,10 +115,21 @@ def load_weights(path: Path, mode: str | None = None,
     model = TAVDiff(config, str(found), pretrained=False)
     try:
         tensors = load(data)
+        _check_values(path, tensors, model.state_dict())
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except (SafetensorError, RuntimeError) as e:
         raise UserError(
             f"{path}: expected the tensors of its config, found {str(e).splitlines()[-1].strip()[:160]}; "
             "the file belongs to another version of tavdiff"
         ) from None
-    return model.eval(), dict(description.get("record", {}))
+    return model.eval(), description["record"]
+
+
+def _check_values(path: Path, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raise `UserError` for a tensor of another type than the network's (half precision is fine) or not finite."""
+    for name, value in tensors.items():
+        expected = own[name].dtype if name in own else value.dtype
+        if value.dtype != expected and not (expected == torch.float32 and value.dtype == torch.float16):
+            raise UserError(f"{path}: {name} expected {expected}, found {value.dtype}; save the weights again")
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} expected finite weights, found others; train again")

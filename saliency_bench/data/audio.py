@@ -62,14 +62,14 @@ def read_audio(path: str | Path) -> Audio | None:
 
     Raises `UserError` for a file that is missing, is no medium, or (on decoding) is cut short.
     """
-    path = Path(path)
     with open_media(path) as container:
-        if not container.streams.audio:
-            return None
-        rate = container.streams.audio[0].rate
-    if not rate:
-        raise UserError(f"{path}: expected sound with a sampling rate, found none; re-encode the file")
-    return Audio(int(rate), partial(_decode, path, int(rate)))
+        silent = not container.streams.audio
+    return None if silent else Audio(_rate(path), partial(_decode, path))
+
+
+def sound_file(path: str | Path) -> Audio:
+    """The sound of a file that has some; nothing of it is read, and no `UserError` raised, before the first use."""
+    return Audio(partial(_rate, path), partial(_decode, path))
 
 
 def write_wav(path: str | Path, rate: int, samples: np.ndarray) -> None:
@@ -82,7 +82,16 @@ def write_wav(path: str | Path, rate: int, samples: np.ndarray) -> None:
         out.writeframes(scaled.astype("<i2").tobytes())
 
 
-def _decode(path: Path, rate: int) -> np.ndarray:
+def _rate(path: str | Path) -> int:
+    with open_media(path) as container:
+        rate = container.streams.audio[0].rate if container.streams.audio else 0
+    if not rate:
+        raise UserError(f"{path}: expected sound with a sampling rate, found none; re-encode the file")
+    return int(rate)
+
+
+def _decode(path: str | Path) -> np.ndarray:
+    rate = _rate(path)
     parts: list[np.ndarray] = []
     length = 0
     try:
@@ -98,8 +107,7 @@ def _decode(path: Path, rate: int) -> np.ndarray:
                 parts.append(chunk)
                 length += len(chunk)
     except MEDIA_ERRORS as error:
-        raise UserError(f"{path}: expected sound that decodes to its end, found an error after "
-                        f"{length / rate:.2f} s "
+        raise UserError(f"{path}: expected sound that decodes to its end, found an error after {length / rate:.2f} s "
                         f"({reason(error)}); re-encode or fetch the file again") from None
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from saliency_bench.data.clip import Captions
-from saliency_bench.data.textfile import read_text, write_text
 from saliency_bench.errors import UserError
+from saliency_bench.files import read_text, write_atomic
 
 LAST_FRAME = 10**9
 
@@ -28,9 +28,9 @@ def constant(text: str) -> Captions:
     return Captions({0: text.strip()})
 
 
-def read(path: str | Path) -> Captions:
-    """The captions of one video; raises `UserError` naming the file and line."""
-    return Captions({frame: row["text"] for frame, row in read_rows(path).items()})
+def read(path: str | Path) -> dict[int, str]:
+    """The sentences of one video by 0-based frame; raises `UserError` naming the file and line."""
+    return {frame: row["text"] for frame, row in read_rows(path).items()}
 
 
 def read_rows(path: str | Path) -> dict[int, dict[str, Any]]:
@@ -47,8 +47,7 @@ def parse(text: str, where: str) -> dict[int, dict[str, Any]]:
         row = _row(line, f"{where}, line {number}")
         frame = row.pop("frame") - 1
         if frame in rows:
-            raise UserError(f"{where}, line {number}: expected one caption a frame, found a second one for "
-                            f"frame "
+            raise UserError(f"{where}, line {number}: expected one caption a frame, found a second one for frame "
                             f"{frame + 1}; remove one of them")
         rows[frame] = row
     if not rows:
@@ -56,14 +55,14 @@ def parse(text: str, where: str) -> dict[int, dict[str, Any]]:
     return dict(sorted(rows.items()))
 
 
-def write(path: str | Path, captions: Captions | Mapping[int, str], **fields: Any) -> None:
+def write(path: str | Path, captions: Captions | Mapping[int, str], fields: Mapping[str, Any] | None = None) -> None:
     """Write captions by 0-based frame; `fields` (model, revision, ...) are stated on every line."""
     by_frame = captions.by_frame if isinstance(captions, Captions) else captions
-    lines = [json.dumps({"frame": int(frame) + 1, "text": text, **fields}, ensure_ascii=False)
-             for frame, text in sorted(by_frame.items())]
+    rows = ({"frame": int(frame) + 1, "text": text} for frame, text in sorted(by_frame.items()))
+    lines = [json.dumps(row | dict(fields or {}) | row, ensure_ascii=False) for row in rows]
     content = "\n".join(lines) + "\n"
     parse(content, str(path))
-    write_text(path, content)
+    write_atomic(path, content)
 
 
 def _row(line: str, where: str) -> dict[str, Any]:
@@ -79,11 +78,9 @@ def _row(line: str, where: str) -> dict[str, Any]:
         raise UserError(f"{where}: expected frame and text, found no {' and no '.join(missing)}; {example}")
     frame, text = row["frame"], row["text"]
     if type(frame) is not int or not 1 <= frame <= LAST_FRAME:
-        raise UserError(f"{where}: expected a frame number from 1, found {str(frame)[:40]!r}; frames count "
-                        f"from 1")
+        raise UserError(f"{where}: expected a frame number from 1, found {str(frame)[:40]!r}; frames count from 1")
     if not isinstance(text, str) or not text.strip() or _unprintable(text):
-        raise UserError(f"{where}: expected a sentence, found {str(text)[:40]!a}; remove the line or write "
-                        f"one")
+        raise UserError(f"{where}: expected a sentence, found {str(text)[:40]!a}; remove the line or write one")
     return row | {"text": text.strip()}
 
 

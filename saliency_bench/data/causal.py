@@ -15,8 +15,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -26,19 +24,22 @@ from typing import Any
 import numpy as np
 
 from saliency_bench.data import causal_law as law
-from saliency_bench.data import causal_render, stavis
+from saliency_bench.data import stavis
 from saliency_bench.data.causal_law import FPS, FRAMES, SIZE, Scene
 from saliency_bench.data.causal_oracle import Oracle, causes_file, floor_map
 from saliency_bench.data.causal_render import RATE, SceneFrames, sound
 from saliency_bench.data.clip import Audio, Captions, Clip
 from saliency_bench.data.dataset import Dataset, Sample
 from saliency_bench.data.density import density
-from saliency_bench.data.textfile import write_text
+from saliency_bench.data.layout import Found, listing_hash
 from saliency_bench.data.truth import FrameTruth, fixation_map
 from saliency_bench.errors import UserError
+from saliency_bench.files import locked, write_atomic
 
 NAME = "avt-causal"
 CLIPS = 48
+DRAWING = ("causal", "causal_law", "causal_render", "density", "truth")  # the modules that shape a clip and its truth
+WRITING = (*DRAWING, "causal_oracle", "stavis_writer", "audio", "captions", "folds", "images", "matfile")  # its files
 
 
 class SceneTruth:
@@ -88,8 +89,7 @@ class CausalStream:
         """The causes of a clip by number or name: for the oracle only."""
         if isinstance(clip, str):
             if not re.fullmatch(rf"{re.escape(self.split)}_\d+", clip):
-                raise UserError(f"{clip}: expected a clip of {NAME} such as {self.name(0)}; "
-                                "the oracle knows no other")
+                raise UserError(f"{clip}: expected a clip of {NAME} such as {self.name(0)}; the oracle knows no other")
             clip = int(clip.rpartition("_")[2])
         return law.draw_scene(law.generators(self.seed, self.split, clip)[0])
 
@@ -97,7 +97,7 @@ class CausalStream:
 def open_training(seed: int) -> Dataset:
     """Training clips without end; independent of every test split."""
     stream = CausalStream(seed)
-    content = hashlib.sha256(f"{NAME} v{law.VERSION} {stream.split} seed {seed}".encode())
+    content = hashlib.sha256(f"{NAME} v{law.VERSION} {_digest(DRAWING)} {stream.split} seed {seed}".encode())
     return Dataset(NAME, "train", samples=stream, names=(), manifest=content.hexdigest(), notes=facts(seed),
                    endless=True, oracle=lambda mode: Oracle(mode, stream.scene))
 
@@ -108,7 +108,7 @@ def open_test(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> D
     cache : folder of the cache; by default $SALIENCY_BENCH_CACHE, else ~/.cache/saliency-bench
 
     `Dataset.manifest` is the `manifest_hash` taken when the split was written.  Raises `UserError` where the
-    cache cannot be written or holds something else.
+    cache cannot be written, or where its files (sizes, and samples of content) are not those that were written.
     """
     if seed < 0 or clips < 1:
         raise UserError(f"{NAME}: expected a seed from 0 and at least one clip, found seed {seed} and "
@@ -116,34 +116,43 @@ def open_test(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> D
     root = test_root(cache, seed, clips)
     try:
         if not root.exists():
-            with _locked(root.with_name(root.name + ".lock")):
+            with locked(root.with_name(root.name + ".lock")):
                 if not root.exists():
                     _write(root, seed, clips)
     except OSError as error:
         raise UserError(f"{error.filename or root}: expected a cache folder that can be written, found "
                         f"{error.strerror or error}; set SALIENCY_BENCH_CACHE to another") from error
     try:
-        content = str(json.loads((root / f"manifest-{NAME}.json").read_text("utf-8"))["content"])
-        centre = np.load(root / "centre.npy", allow_pickle=False)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{root}: expected {NAME} as this version writes it, found {type(error).__name__} "
+        stated = json.loads((root / f"manifest-{NAME}.json").read_text("utf-8"))
+        found, centre = stavis.open_set(root, NAME), np.load(root / "centre.npy", allow_pickle=False)
+        if stated["listing"] != _listing(root, found):
+            raise ValueError("files that changed since")
+    except (OSError, EOFError, ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(f"{root}: expected {NAME} as this version wrote it, found {type(error).__name__} "
                         f"({error}); delete the folder, it is written again") from error
-    found = stavis.open_set(root, NAME, split="test")
-    return replace(found, manifest=content, notes=facts(seed), centre=centre,
+    return replace(found, manifest=str(stated["content"]), notes=facts(seed), centre=centre,
                    oracle=lambda mode: Oracle(mode, root))
 
 
 def test_root(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> Path:
     """Folder of a test split, whether or not it is written yet."""
     base = Path(cache or os.environ.get("SALIENCY_BENCH_CACHE") or Path.home() / ".cache" / "saliency-bench")
-    return base / f"{NAME}-v{law.VERSION}-{_generator()}-seed{seed}-clips{clips}"
+    return base / f"{NAME}-v{law.VERSION}-{_digest(WRITING)}-seed{seed}-clips{clips}"
 
 
 @lru_cache
-def _generator() -> str:
-    """Digest of the code that draws clips: another generator never reads this one's files."""
-    sources = (Path(module.__file__ or "").read_bytes() for module in (law, causal_render))
+def _digest(modules: tuple[str, ...]) -> str:
+    """Digest of the code that makes clips: what another state of it made is never taken for this one's."""
+    sources = (Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules)
     return hashlib.sha256(b"".join(sources)).hexdigest()[:8]
+
+
+def _listing(root: Path, opened: Dataset) -> str:
+    """`listing_hash` of all that was written for an opened split."""
+    beside = Found(root)
+    for path in (root / "centre.npy", *(causes_file(root, name) for name in opened.names)):
+        beside.optional(path)
+    return listing_hash(beside.files, [opened.manifest.encode()])
 
 
 def facts(seed: int) -> dict[str, Any]:
@@ -162,21 +171,22 @@ def _write(root: Path, seed: int, clips: int) -> None:
     for index in range(clips):
         clip, truth = (sample := stream[index]).clip, sample.truth
         assert clip.frames is not None and clip.audio is not None and clip.captions is not None
-        write_text(causes_file(partial, clip.name), json.dumps(stream.scene(index).to_json()))
+        write_atomic(causes_file(partial, clip.name), json.dumps(stream.scene(index).to_json()))
         writer.video(clip.name, frames=clip.frames.read(range(FRAMES)), fps=FPS,
                      truth=(truth.frame(i) for i in range(FRAMES)), audio=(RATE, clip.audio.samples),
                      captions=clip.captions.by_frame, gaze=truth.gaze())
         rows.append((clip.name, FRAMES, FPS))
     writer.fold_list("test", rows)
     np.save(partial / "centre.npy", floor_map())
-    content = manifest_hash(stavis.open_set(partial, NAME, split="test"))
-    writer.manifest({**facts(seed), "clips": clips, "fps": FPS, "content": content})
+    written = stavis.open_set(partial, NAME)
+    writer.manifest({**facts(seed), "clips": clips, "fps": FPS, "content": manifest_hash(written),
+                     "listing": _listing(partial, written)})
     shutil.rmtree(partial / ".partial", ignore_errors=True)  # the writer's own, empty by now
     os.replace(partial, root)
 
 
 def manifest_hash(dataset: Dataset) -> str:
-    """sha256 over the decoded content of all clips: frames, sound, captions, fixation maps and gaze."""
+    """sha256 over the decoded content of all clips: frames, sound, captions, densities, fixation maps and gaze."""
     digest = hashlib.sha256()
     for clip, truth in ((sample.clip, sample.truth) for sample in dataset):
         described = [clip.name, clip.n_frames, clip.size, clip.fps, clip.modalities,
@@ -188,25 +198,11 @@ def manifest_hash(dataset: Dataset) -> str:
             [] if clip.audio is None else [clip.audio.samples],
             [] if gaze is None else [np.nan_to_num(gaze, nan=-1.0)],
             () if clip.frames is None else (clip.frames.read([i]) for i in range(clip.n_frames)),
-            (truth.frame(i).fixations for i in range(truth.n_frames)))
+            chain.from_iterable(truth.frame(i) for i in range(truth.n_frames)))
         for array in arrays:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold `path` against other processes; the system lets go of it when this one ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        try:
-            import fcntl
-        except ImportError:  # a system without such locks: two first uses at once are the user's to avoid
-            yield
-            return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

@@ -278,6 +278,5 @@ def read_scene(root: Path, name: str) -> Scene:
     try:
         return Scene.from_json(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: expected the causes of an avt-causal clip, found {type(error).__name__}; "
-                        "the oracle scores avt-causal only (if the folder is damaged, delete it: "
-                        "it is written again)") from error
+        raise UserError(f"{path}: expected the causes of an avt-causal clip, found {type(error).__name__}; the oracle "
+                        "scores avt-causal only (if the folder is damaged, delete it: it is written again)") from error

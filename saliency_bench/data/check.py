@@ -83,8 +83,7 @@ def _set(report: Report, name: str, opened: Callable[[], Dataset], deep: bool,
     report.lines.append(f"{name}: {len(dataset)} video{'s' * (len(dataset) != 1)}, "
                         f"{dataset.notes.get('frames', '?')} frames, {layout}")
     for line in dataset.problems:
-        # a set may be silent: that is worth a line and contradicts nothing
-        (report.lines if line.endswith("sound is absent") else report.problems).append(line)
+        (report.lines if line in dataset.remarks else report.problems).append(line)
     for index, video in enumerate(dataset.names):
         if progress is not None:
             progress(video)
@@ -138,10 +137,21 @@ def _mismatches(where: str, clip: Clip, truth: Truth, deep: bool) -> Iterator[st
     if low:
         yield (f"{where}, frame {low[0]}: the map is no higher at the fixations than elsewhere "
                f"(in {len(low)} of {len(indices)} frames read); do map and fixation map have one number?")
+    for mismatch in (_sound, _captions):
+        try:
+            yield from mismatch(where, clip)
+        except UserError as error:
+            yield _said(where, error)
+
+
+def _sound(where: str, clip: Clip) -> Iterator[str]:
     if clip.audio is not None:
         seconds, needed = len(clip.audio.samples) / clip.audio.rate, clip.n_frames / clip.fps
         if seconds < needed - SHORT:
             yield f"{where}: the sound lasts {seconds:.2f} s, the {clip.n_frames} frames {needed:.2f} s"
+
+
+def _captions(where: str, clip: Clip) -> Iterator[str]:
     if clip.captions is not None:
         late = [f for f in clip.captions.by_frame if f >= clip.n_frames]
         if late:

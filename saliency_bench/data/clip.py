@@ -11,6 +11,7 @@ modality    : "T" caption, "A" sound, "V" frames.  A mode such as "TAV" is a set
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,34 +39,43 @@ class FrameSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class Audio:
-    """Mono sound of a clip: `samples` is (n,) float32 in [-1, 1] at `rate` Hz, loaded at first use."""
+    """Mono sound of a clip: `samples` is (n,) float32 in [-1, 1] at `rate` Hz.
 
-    rate: int
-    load: Callable[[], np.ndarray]
+    `load` gives the samples at first use; `rate` may be a function too, so that a file is not touched before.
+    """
+
+    def __init__(self, rate: int | Callable[[], int], load: Callable[[], np.ndarray]):
+        self._rate, self._load = rate, load
+
+    @cached_property
+    def rate(self) -> int:
+        return self._rate() if callable(self._rate) else self._rate
 
     @cached_property
     def samples(self) -> np.ndarray:
-        return np.ascontiguousarray(self.load(), dtype=np.float32)
+        return np.ascontiguousarray(self._load(), dtype=np.float32)
 
 
 class Captions:
     """What is said about a clip: `at(frame)` is the newest caption at or before the frame.
 
     `by_frame` maps a 0-based frame index to the sentence that holds from there on.  Frames before the
-    first key take the first caption.
+    first key take the first caption.  A function in its place is called at first use.
     """
 
-    def __init__(self, by_frame: dict[int, str]):
+    def __init__(self, by_frame: dict[int, str] | Callable[[], dict[int, str]]):
         if not by_frame:
             raise ValueError("captions need at least one sentence")
-        self.by_frame = dict(sorted(by_frame.items()))
-        self._starts = np.array(list(self.by_frame), dtype=np.int64)
-        self._texts = list(self.by_frame.values())
+        self._by_frame = by_frame
+
+    @cached_property
+    def by_frame(self) -> dict[int, str]:
+        return dict(sorted((self._by_frame() if callable(self._by_frame) else self._by_frame).items()))
 
     def at(self, frame: int) -> str:
-        return self._texts[max(0, int(np.searchsorted(self._starts, frame, side="right")) - 1)]
+        starts = list(self.by_frame)
+        return self.by_frame[starts[max(0, bisect_right(starts, frame) - 1)]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ class Clip:
 
     def only(self, mode: str) -> Clip:
         """The clip with every modality outside `mode` hidden; raises `UserError` if one of `mode` is absent."""
+        mode = parse_mode(mode)
         missing = [m for m in mode if m not in self.modalities]
         if missing:
             raise UserError(f"{self.name}: mode {mode} needs {' and '.join(MODALITIES[m] for m in missing)}, "

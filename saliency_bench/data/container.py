@@ -27,8 +27,7 @@ def open_media(path: str | Path) -> Any:
     expected, found = _claimed_bytes(path, container), os.path.getsize(path)
     if expected > found:
         container.close()
-        raise UserError(f"{path}: expected {expected} bytes, found {found} (the file is cut short); fetch "
-                        f"it again")
+        raise UserError(f"{path}: expected {expected} bytes, found {found} (the file is cut short); fetch it again")
     return container
 
 

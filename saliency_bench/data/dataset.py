@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import numpy as np
 
 from saliency_bench.data.clip import Clip
 from saliency_bench.data.truth import Truth
+from saliency_bench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Dataset:
     """The test (or train) part of one data set.
 
     name      : as printed in tables, e.g. "avt-causal" or the set's folder name
-    split     : "test", "train", "all" ...
+    split     : "test", "train", "all", or "train-1" for one fold of it
     samples   : lazily opened; iterate the data set itself
-    names     : the samples' names in order, known without opening them
-    manifest  : hash of the content (generated sets) or of the file listing (sets on disk)
+    names     : the samples' names in order, each once, known without opening them
+    manifest  : hash of the content (generated sets), or of the file listing and samples of content (sets on disk)
     problems  : what was found wrong and how it was handled, one line each; shown by `run` and kept in the record
+    remarks   : those of the problems that contradict nothing, such as sound that is absent
+    fold      : number of the fold it is made of; None for all folds together, and where there are none
     notes     : facts a table must state, e.g. {"sigma_px": 5.0, "observers": 24}
     centre    : density (h, w) that best predicts every frame without looking, where the set's own is known
     endless   : samples are drawn from a law without end; `names` is empty then and any index is a sample
@@ -58,6 +62,14 @@ class Dataset:
     endless: bool = False
     centre: np.ndarray | None = None
     oracle: Callable[[str], Any] | None = None
+    remarks: Sequence[str] = ()
+    fold: int | None = None
+
+    def __post_init__(self) -> None:
+        repeated = next((name for name, times in Counter(self.names).items() if times > 1), None)
+        if repeated is not None:
+            raise UserError(f"{self.name}: expected each video under a name of its own, found {repeated} "
+                            f"{self.names.count(repeated)} times; rename one")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -64,11 +64,6 @@ def sigma_from_degrees(degrees: float, px_per_degree: float) -> float:
     return float(degrees * px_per_degree)
 
 
-def sigma_from_fwhm(fwhm: float) -> float:
-    """sigma = FWHM / (2 sqrt(2 ln 2)); DHF1K's maps have a full width at half maximum of 30 px."""
-    return float(fwhm / (2 * math.sqrt(2 * math.log(2))))
-
-
 def default_sigma(size: tuple[int, int]) -> float:
     """Standard deviation in pixels where no viewing geometry is known: max(H, W) / 36."""
     return max(size) / DEFAULT_SIGMA_DIVISOR

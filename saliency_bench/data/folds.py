@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from saliency_bench.data.textfile import read_text
 from saliency_bench.errors import UserError
+from saliency_bench.files import read_text
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{0,15})?")
@@ -75,6 +75,6 @@ def fold_lists(root: Path, set_name: str) -> dict[tuple[str, int | None], Path]:
 
 def refuse_name(name: str, where: str) -> None:
     """Raise `UserError` for a name that cannot be a folder's and one word of a fold list."""
-    if not name or name in (".", "..") or re.search(r"[\s/\\\0\ud800-\udfff]", name):
-        raise UserError(f"{where}: expected a name without blanks and slashes, found {name[:80]!a}; "
+    if not name or name[0] == "." or re.search(r"[\s/\\\0\ud800-\udfff]", name):
+        raise UserError(f"{where}: expected a name without blanks, slashes and a dot in front, found {name[:80]!a}; "
                         "use letters, digits, _ and -")

@@ -53,6 +53,9 @@ def read_gaze(path: str | Path, *, size: tuple[int, int], n_frames: int | None =
     offset = screen_offset(screen, size)
     if path.suffix.lower() in (".mat", ".npz", ".npy"):
         points, names, problems = read_arrays(path, var)
+        if n_frames is not None and len(points) == n_frames != points.shape[1]:
+            raise UserError(f"{path}: expected gaze (observers, {n_frames} frames, 2), found {points.shape}, which "
+                            "looks transposed; swap its first two axes")
     elif var is not None:
         raise UserError(f"{path}: expected a .mat or .npz for --var {var}, found another; leave --var out")
     else:
@@ -67,18 +70,18 @@ def screen_offset(screen: str | tuple[int, int] | None, size: tuple[int, int]) -
     """x, y of the upper left corner of a video (H, W) centred on `screen`; (0, 0) without a screen."""
     if screen is None:
         return 0.0, 0.0
-    height, width = parse_screen(screen) if isinstance(screen, str) else screen
+    height, width = parse_size(screen, "--screen") if isinstance(screen, str) else screen
     if height < size[0] or width < size[1]:
         raise UserError(f"--screen {width}x{height}: expected at least the video's {size[1]}x{size[0]} px; "
                         "leave it out where the gaze is in pixels of the video")
     return (width - size[1]) / 2, (height - size[0]) / 2
 
 
-def parse_screen(text: str) -> tuple[int, int]:
-    """(H, W) of "WxH", for example "1024x768"; raises `UserError`."""
+def parse_size(text: str, option: str) -> tuple[int, int]:
+    """(H, W) of "WxH", for example "1024x768"; raises `UserError` naming the option."""
     match = re.fullmatch(r"\s*([1-9][0-9]{0,5})\s*[xX×]\s*([1-9][0-9]{0,5})\s*", text)
     if not match:
-        raise UserError(f"--screen {text!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")
+        raise UserError(f"{option} {text!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")
     return int(match[2]), int(match[1])
 
 

@@ -52,8 +52,7 @@ def read_csv(path: Path, n_frames: int | None = None, first_frame: int = 0) -> R
     problems: list[str] = []
     if low < 0:
         fix = "give --first-frame 0" if (low, first_frame) == (-1, 1) else "mend the frame column"
-        raise UserError(f"{path}: expected frames counted from {first_frame}, found {low + first_frame}; "
-                        f"{fix}")
+        raise UserError(f"{path}: expected frames counted from {first_frame}, found {low + first_frame}; {fix}")
     if first_frame == 0 and low >= 1:
         if high == n_frames:
             raise UserError(f"{path}: expected frames 0 to {high - 1}, found {low} to {high}; "
@@ -98,8 +97,7 @@ def _csv_columns(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
                 continue
             where = f"{path} line {reader.line_num}"
             if len(fields) <= max(at):
-                raise UserError(f"{where}: expected at least {max(at) + 1} columns, found {len(fields)}; "
-                                "mend the line")
+                raise UserError(f"{where}: expected at least {max(at) + 1} columns, found {len(fields)}; mend the line")
             rows.append(_sample(where, *(fields[i].strip() for i in at)))
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num}: expected CSV, found something else ({error}); "
@@ -140,8 +138,7 @@ def _sample(where: str, observer: str, frame: str, x: str, y: str) -> tuple[str,
         raise UserError(f"{where}: expected an observer, found none; mend the line")
     point = [float("nan") if text.lower() in MISSING else _number(text) for text in (x, y)]
     if point[0] is None or point[1] is None:
-        raise UserError(f"{where}: expected x and y in pixels or nan, found {x[:40]!r} and {y[:40]!r}; "
-                        "mend the line")
+        raise UserError(f"{where}: expected x and y in pixels or nan, found {x[:40]!r} and {y[:40]!r}; mend the line")
     return observer, int(number), point[0], point[1]
 
 

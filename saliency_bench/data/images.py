@@ -88,8 +88,10 @@ class File(NamedTuple):
     size: int
 
 
-def numbered(folder: str | Path, suffixes: Sequence[str] = FRAMES, prefix: str = "") -> dict[int, File]:
+def numbered(folder: str | Path, suffixes: Sequence[str] = FRAMES, stem: str = ".*") -> dict[int, File]:
     """Files of `folder` by the number in their name, ascending; {} where the folder is absent.
+
+    stem : regular expression of the whole name before the suffix, where a layout lays it down
 
     Hidden files, other suffixes and names without a number are not frames.  Raises `UserError` where two
     files have one number.
@@ -98,14 +100,13 @@ def numbered(folder: str | Path, suffixes: Sequence[str] = FRAMES, prefix: str =
     endings = tuple(suffixes)
     for entry in entries(folder):
         name = entry.name
-        if name[0] == "." or not name.startswith(prefix) or not name.lower().endswith(endings):
+        if name[0] == "." or not name.lower().endswith(endings):
             continue
-        number = frame_number(name)
+        number = frame_number(name) if re.fullmatch(stem, os.path.splitext(name)[0], re.DOTALL) else None
         if number is None or not entry.is_file():
             continue
         if number in found:
-            raise UserError(f"{folder}: expected one file a frame, found "
-                            f"{os.path.basename(found[number].path)} and "
+            raise UserError(f"{folder}: expected one file a frame, found {os.path.basename(found[number].path)} and "
                             f"{name} for frame {number}; remove one of them")
         found[number] = File(entry.path, entry.stat().st_size)
     return dict(sorted(found.items()))
@@ -138,9 +139,7 @@ class ImageFolder:
                 raise IndexError(f"frame {index} of {len(self.paths)}")
             frame = read_rgb(self.paths[index])
             if frame.shape[:2] != self.size:
-                raise UserError(f"{self.paths[index]}: expected {self.size[1]}x{self.size[0]} pixels like "
-                                f"the first "
-                                f"frame, found {frame.shape[1]}x{frame.shape[0]}; extract the frames at one "
-                                f"size")
+                raise UserError(f"{self.paths[index]}: expected {self.size[1]}x{self.size[0]} pixels like the first "
+                                f"frame, found {frame.shape[1]}x{frame.shape[0]}; extract the frames at one size")
             out[row] = frame
         return out

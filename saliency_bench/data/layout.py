@@ -9,22 +9,27 @@ count : number of files without a gap, from the layout's first number on; what l
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from saliency_bench.data import captions
-from saliency_bench.data.clip import Clip, FrameSource
+from saliency_bench.data.clip import Captions, Clip, FrameSource
 from saliency_bench.data.dataset import Sample
 from saliency_bench.data.images import File, ImageFolder, image_size, read_grey
 from saliency_bench.data.matfile import read_fixations
-from saliency_bench.data.media import open_frames, read_audio
+from saliency_bench.data.media import open_frames, sound_file
 from saliency_bench.data.truth import FrameTruth
 from saliency_bench.errors import UserError
+
+ENDS = 1 << 16  # bytes
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -59,14 +64,30 @@ def agree(where: str, kinds: Mapping[str, Mapping[int, File]], first: int, liste
     return n, f"{where}: {claim}found {found}{details}; {outcome}"
 
 
-def listing_hash(files: Iterable[tuple[str, int]], extra: Sequence[bytes] = ()) -> str:
-    """sha256 over the sorted (path relative to the data set, size in bytes) of files, then over `extra`."""
+def listing_hash(files: Iterable[tuple[str, str]], extra: Sequence[bytes] = ()) -> str:
+    """sha256 over the sorted (path relative to the data set, mark) of files, then over `extra`.
+
+    mark : size in bytes, or a hash of content where that is read
+    """
     digest = hashlib.sha256()
-    for name, size in sorted(files):
-        digest.update(f"{name}\t{size}\n".encode("utf-8", "surrogateescape"))
+    for name, mark in sorted(files):
+        digest.update(f"{name}\t{mark}\n".encode("utf-8", "surrogateescape"))
     for content in extra:
         digest.update(b"%d\n" % len(content) + content)
     return digest.hexdigest()
+
+
+def ends_hash(file: File) -> str:
+    """sha256 of a file's content; of a large file, of its first and last `ENDS` bytes."""
+    try:
+        with open(file.path, "rb") as content:
+            data = content.read(ENDS)
+            if file.size > 2 * ENDS:
+                content.seek(-ENDS, os.SEEK_END)
+            data += content.read(ENDS)
+    except OSError as error:
+        raise UserError(f"{file.path}: cannot be read ({error.strerror}); check the file") from None
+    return hashlib.sha256(data).hexdigest()
 
 
 class FileTruth:
@@ -97,18 +118,16 @@ class FileTruth:
                      else (read_grey(path) > 0).astype(np.uint8))
         for file, found in ((self.maps[index], density), (path, fixations)):
             if found.shape != self.size:
-                raise UserError(f"{file}: expected {self.size[1]}x{self.size[0]} pixels like the video's "
-                                f"first map, "
-                                f"found {found.shape[1]}x{found.shape[0]}; make the maps of one video one "
-                                f"size")
+                raise UserError(f"{file}: expected {self.size[1]}x{self.size[0]} pixels like the video's first map, "
+                                f"found {found.shape[1]}x{found.shape[0]}; make the maps of one video one size")
         return FrameTruth(density, fixations)
 
     def gaze(self) -> np.ndarray | None:
         """Gaze by observer (observers, n_frames, 2), None where the data set has none; raises `UserError`."""
-        return None if self._gaze is None else read_gaze(self._gaze, self.n_frames)
+        return None if self._gaze is None else _stored_gaze(self._gaze, self.n_frames)
 
 
-def read_gaze(path: str, n_frames: int) -> np.ndarray:
+def _stored_gaze(path: str, n_frames: int) -> np.ndarray:
     """`gaze` (observers, at least n_frames, 2) of an .npz file, cut to `n_frames`; raises `UserError`."""
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -143,18 +162,18 @@ class VideoFiles:
     gaze: str | None = None
 
     def open(self) -> Sample:
-        """The video as a sample; of image files and sound it reads headers only.
+        """The video as a sample; image files, sound and captions are read, and refused, when they are asked for.
 
-        Raises `UserError` for a file that cannot be read, and for a video with fewer frames than maps.
+        Raises `UserError` for a video file that cannot be read or holds fewer frames than its header states.
         """
         frames: FrameSource
         frames = open_frames(self.frames) if isinstance(self.frames, str) else ImageFolder(self.frames)
         if len(frames) < len(self.maps):
-            raise UserError(f"{self.frames}: expected {len(self.maps)} frames like the maps of {self.name}, "
-                            f"found {len(frames)}; fetch the video again")
+            raise UserError(f"{self.frames}: expected {len(self.maps)} frames as its header states, found "
+                            f"{len(frames)} that decode; fetch or re-encode the video")
         clip = Clip(name=self.name, n_frames=len(self.maps), size=frames.size, fps=self.fps, frames=frames,
-                    audio=None if self.audio is None else read_audio(self.audio),
-                    captions=None if self.captions is None else captions.read(self.captions))
+                    audio=None if self.audio is None else sound_file(self.audio),
+                    captions=None if self.captions is None else Captions(partial(captions.read, self.captions)))
         return Sample(clip, FileTruth(self.maps, self.fixations, self.variable, self.gaze))
 
 
@@ -178,12 +197,26 @@ class Found:
     root: Path
     videos: list[VideoFiles] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    files: list[tuple[str, int]] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
 
-    def add_files(self, paths: Iterable[File]) -> None:
-        """Count `paths` into the manifest."""
-        prefix = len(str(self.root)) + 1
-        self.files.extend((file.path[prefix:], file.size) for file in paths)
+    @contextmanager
+    def left_out_if_unreadable(self, video: str) -> Iterator[None]:
+        """Turn a `UserError` about one video into a line of `problems`, so that the others can be used."""
+        try:
+            yield
+        except UserError as error:
+            self.problems.append(f"{video}: left out; {error}")
+
+    def add_files(self, files: Iterable[File]) -> None:
+        """Count `files` into the manifest: all by size, the first, middle and last by content too.
+
+        A set holds too many files to read them all each time it is opened, but whoever makes a video's maps anew
+        makes them all anew, and fixation maps often keep their size.
+        """
+        found, prefix = list(files), len(str(self.root)) + 1
+        self.files.extend((file.path[prefix:], str(file.size)) for file in found)
+        for index in sorted({0, len(found) // 2, len(found) - 1}) if found else ():
+            self.files.append((found[index].path[prefix:], ends_hash(found[index])))
 
     def optional(self, path: Path) -> str | None:
         """The path of a file that may be absent, counted into the manifest where it is there."""

@@ -27,13 +27,11 @@ def read_fixations(path: str | Path, variable: str) -> np.ndarray:
                         f"({type(error).__name__}); fetch the file again") from None
     if variable not in content:
         names = ", ".join(name for name, *_ in _contents(path)) or "none"
-        raise UserError(f"{path}: expected variable {variable}, found {names}; save the fixation map as "
-                        f"{variable}")
+        raise UserError(f"{path}: expected variable {variable}, found {names}; save the fixation map as {variable}")
     value = content[variable]
     value = value.toarray() if hasattr(value, "toarray") else np.asarray(value)
     if value.ndim != 2 or not value.size or value.dtype.kind not in "buif":
-        raise UserError(f"{path}: expected {variable} to be a map of numbers (H, W), found {value.dtype} of "
-                        f"shape "
+        raise UserError(f"{path}: expected {variable} to be a map of numbers (H, W), found {value.dtype} of shape "
                         f"{value.shape}; save the fixation map as {variable}")
     return (value > 0).astype(np.uint8)
 

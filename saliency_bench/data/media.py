@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saliency_bench.data.audio import audio_excerpt, read_audio, resample
+from saliency_bench.data.audio import audio_excerpt, read_audio, resample, sound_file
 from saliency_bench.data.clip import FrameSource
 from saliency_bench.data.images import FRAMES, ImageFolder, numbered
-from saliency_bench.data.video import Probe, VideoFrames, probe
+from saliency_bench.data.video import Probe, VideoFrames, probe, stated_frames
 from saliency_bench.data.video_writer import write_video
 from saliency_bench.errors import UserError
 
-__all__ = ["Probe", "audio_excerpt", "open_frames", "probe", "read_audio", "resample", "write_video"]
+__all__ = ["Probe", "audio_excerpt", "open_frames", "probe", "read_audio", "resample", "sound_file", "stated_frames",
+           "write_video"]
 
 
 def open_frames(path: str | Path) -> FrameSource:
@@ -29,7 +30,6 @@ def open_frames(path: str | Path) -> FrameSource:
         return VideoFrames(path)
     files = numbered(path)
     if not files:
-        raise UserError(f"{path}: expected a folder of frames ({', '.join(FRAMES)}) with numbers in their "
-                        f"names, "
-                        "found none; give a video file or such a folder")
+        raise UserError(f"{path}: expected a folder of frames ({', '.join(FRAMES)}) with numbers in their names, found "
+                        "none; give a video file or such a folder")
     return ImageFolder([file.path for file in files.values()])

@@ -8,11 +8,12 @@ the density.  Frames are decoded and written one after another, so that a film n
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from saliency_bench.data.captions import constant, read_rows
 from saliency_bench.data.clip import Captions, FrameSource
 from saliency_bench.data.density import default_sigma, density, sigma_from_degrees
 from saliency_bench.data.folds import fold_lists, refuse_name
-from saliency_bench.data.gaze import read_gaze
+from saliency_bench.data.gaze import parse_size, read_gaze
 from saliency_bench.data.media import open_frames, probe, read_audio
 from saliency_bench.data.stavis import StavisWriter
 from saliency_bench.data.truth import FrameTruth, fixation_map
 from saliency_bench.errors import UserError
+from saliency_bench.files import locked
 
 CHUNK = 16  # frames decoded at once
 MADE_BY = "saliency-bench data import"
@@ -49,6 +51,7 @@ class Imported:
     fixations      : median number of observers with gaze in a frame
     captions       : number of sentences
     skipped        : the same video with the same gaze and settings was there already
+    replaced       : another import of that name was there
     """
 
     root: Path
@@ -65,14 +68,16 @@ class Imported:
     captions: int
     problems: tuple[str, ...] = ()
     skipped: bool = False
+    replaced: bool = False
 
     def lines(self) -> list[str]:
         """The summary in plain words, one fact a line."""
         height, width = self.size
+        state = (" (was there already, nothing written)" if self.skipped
+                 else " (replaces what was imported under this name before)" if self.replaced else "")
         scaled = "" if self.map_size == self.size else f", maps {self.map_size[1]}x{self.map_size[0]}"
         return [
-            f"{self.set_name}/{self.name}: {self.n_frames} frames {width}x{height}{scaled}, "
-            f"{self.fps:.3f} fps{' (was there already, nothing written)' if self.skipped else ''}",
+            f"{self.set_name}/{self.name}: {self.n_frames} frames {width}x{height}{scaled}, {self.fps:.3f} fps{state}",
             f"  gaze of {self.observers} observers, {self.fixations:g} fixations in the median frame",
             f"  density: Gaussian of sigma {self.sigma.pixels:.2f} px of the video ({self.sigma.rule})",
             f"  sound: {'yes' if self.audio else 'none'}; captions: {self.captions or 'none'}",
@@ -84,8 +89,8 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
                  set_name: str | None = None, var: str | None = None,
                  screen: str | tuple[int, int] | None = None, sigma_px: float | None = None,
                  sigma_deg: float | None = None, px_per_degree: float | None = None,
-                 map_size: tuple[int, int] | None = None, captions: str | Path | None = None,
-                 caption: str | None = None, first_frame: int = 0,
+                 map_size: str | tuple[int, int] | None = None, captions: str | Path | None = None,
+                 caption: str | None = None, first_frame: int = 0, replace: bool = False,
                  progress: Callable[[int, int], None] | None = None) -> Imported:
     """Add one video and its gaze to the data set at `out`, as one of its test videos.
 
@@ -93,11 +98,13 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
     var, screen, first_frame : how the gaze file is read, see `gaze.read_gaze`
     sigma_px       : of the density, in pixels of the video; or sigma_deg (1 by default) with px_per_degree;
                      with neither, `density.default_sigma`
-    map_size       : (H, W) of the maps; the video's own size by default
+    map_size       : of the maps, "WxH" or (H, W); the video's own size by default
     captions, caption : a caption file, or one sentence for all frames
+    replace        : import over another video of that name
     progress       : called with frames done and frames in all
-    A video that is there with the same content and settings is kept; otherwise it is replaced.
-    raises `UserError`.
+    A video that is there with the same content and settings is kept.  With new settings, or new content at the
+    same path, it is replaced once the new one is complete; another video of that name is refused.  Imports into
+    one set wait for each other.  raises `UserError`.
     """
     video, root = Path(video), Path(out).resolve()
     facts = probe(video)
@@ -106,7 +113,11 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
     sigma = choose_sigma(facts.size, sigma_px, sigma_deg, px_per_degree)
     recording = read_gaze(gaze, size=facts.size, n_frames=facts.n_frames, var=var, screen=screen,
                           first_frame=first_frame)
+    notes.extend(facts.notes)
     said, fields = _captions(captions, caption, notes)
+    if said and (late := max(said.by_frame)) >= facts.n_frames:
+        raise UserError(f"{captions}: expected frames 1 to {facts.n_frames}, found a caption for frame {late + 1}; "
+                        "remove its line")
     audio = read_audio(video)
     maps = _map_size(map_size, facts.size)
     have = np.isfinite(recording.points[..., 0]).sum(0)
@@ -115,30 +126,46 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
     made = Imported(root, set_name, name, facts.n_frames, facts.fps, facts.size, maps, sigma,
                     len(recording.points), float(np.median(have)), audio is not None,
                     len(said.by_frame) if said else 0, (*notes, *recording.problems))
-    content = _fingerprint([video, gaze, captions],
-                           var, str(screen), sigma.pixels, maps, caption, first_frame)
+    source = {"path": str(video.resolve()), "sha256": _digest(video).hex()}
+    origin = {"source": source,
+              "content": _fingerprint([video, gaze, captions],
+                                      var, str(screen), sigma.pixels, maps, caption, first_frame)}
     down, across = maps[0] / facts.size[0], maps[1] / facts.size[1]
     points = recording.points * np.array([across, down], np.float32)
     writer = StavisWriter(root, set_name)
-    manifest = _read_manifest(root, set_name)
-    before = manifest["videos"].get(name)
-    if before and before["content"] == content and writer.complete(name):
-        return replace(made, skipped=True)
     try:
-        if writer.complete(name) or (root / ".partial" / set_name / name).exists():
-            writer.remove(name)  # of our own making; what something else put there makes the writer refuse
-        writer.video(name, frames=_frames(open_frames(video), facts.n_frames, progress), fps=facts.fps,
-                     truth=_truth(points, maps, (sigma.pixels * down, sigma.pixels * across)),
-                     audio=None if audio is None else (audio.rate, audio.samples),
-                     captions=said.by_frame if said else None, caption_fields=fields, gaze=points,
-                     observers=recording.observers)
-        manifest["videos"][name] = _entry(made, Path(gaze).name, screen, content)
-        writer.fold_list("test", [(v, e["frames"], e["fps"]) for v, e in manifest["videos"].items()])
-        writer.manifest({**manifest, "set": set_name, "layout": "STAViS", "made_by": MADE_BY})
+        with locked(root / f".{set_name}.lock"):
+            manifest = _read_manifest(root, set_name)
+            videos = manifest["videos"]
+            writer.finish(name)
+            before = writer.complete(name)
+            if before and before.get("content", videos.get(name, {}).get("content")) == origin["content"]:
+                made = dataclasses.replace(made, skipped=True)
+            else:
+                if before or name in videos:
+                    if not replace:
+                        _refuse_other(root, name, video, {**videos.get(name, {}), **(before or {})}, source)
+                    made = dataclasses.replace(made, replaced=True)
+                writer.video(name, frames=_frames(open_frames(video), facts.n_frames, progress), fps=facts.fps,
+                             truth=_truth(points, maps, (sigma.pixels * down, sigma.pixels * across)),
+                             audio=None if audio is None else (audio.rate, audio.samples),
+                             captions=said.by_frame if said else None, caption_fields=fields, gaze=points,
+                             observers=recording.observers, origin=origin, replace=made.replaced)
+            videos[name] = _entry(made, Path(gaze).name, screen, origin)
+            writer.manifest({**manifest, "set": set_name, "layout": "STAViS", "made_by": MADE_BY})
+            writer.fold_list("test", [(v, e["frames"], e["fps"]) for v, e in videos.items()])
     except OSError as error:
         raise UserError(f"{root}: expected a folder that can be written, found none ({error.strerror}); "
                         "choose another --out or make room") from None
     return made
+
+
+def _refuse_other(root: Path, name: str, video: Path, before: dict[str, Any], source: dict[str, str]) -> None:
+    """Raise `UserError` where what is called `name` was made of another video."""
+    known = before.get("source", {})
+    if not any(known.get(key) == value for key, value in source.items()):
+        raise UserError(f"{root}: expected no other video called {name}, found one made of "
+                        f"{known.get('path', 'an unknown file')}; give {video} another --name, or --replace")
 
 
 def choose_sigma(size: tuple[int, int], pixels: float | None = None, degrees: float | None = None,
@@ -155,8 +182,7 @@ def choose_sigma(size: tuple[int, int], pixels: float | None = None, degrees: fl
         return Sigma(sigma_from_degrees(degrees, px_per_degree),
                      f"{degrees:g} degrees at {px_per_degree:g} px per degree")
     if degrees is not None:
-        raise UserError(f"--sigma-deg {degrees}: expected --px-per-degree with it, found none; "
-                        "give it, or --sigma-px")
+        raise UserError(f"--sigma-deg {degrees}: expected --px-per-degree with it, found none; give it, or --sigma-px")
     return Sigma(default_sigma(size), "default: wider side / 36; give --sigma-px or --px-per-degree")
 
 
@@ -169,10 +195,10 @@ def _name(given: str | None, default: str, option: str) -> tuple[str, list[str]]
     return name, [] if name == default else [f"{default!a} is called {name}: lists separate names by blanks"]
 
 
-def _map_size(given: tuple[int, int] | None, size: tuple[int, int]) -> tuple[int, int]:
+def _map_size(given: str | tuple[int, int] | None, size: tuple[int, int]) -> tuple[int, int]:
     if given is None:
         return size
-    height, width = given
+    height, width = parse_size(given, "--map-size") if isinstance(given, str) else given
     if height < 1 or width < 1:
         raise UserError(f"--map-size {width}x{height}: expected WIDTHxHEIGHT above 0; give such a size")
     return int(height), int(width)
@@ -211,18 +237,22 @@ def _fingerprint(files: Sequence[str | Path | None], *settings: object) -> str:
     digest = hashlib.sha256(json.dumps(settings).encode())
     for path in files:
         if path is not None:
-            with open(path, "rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(_digest(path))
     return digest.hexdigest()
 
 
-def _entry(made: Imported, gaze: str, screen: str | tuple[int, int] | None, content: str) -> dict[str, Any]:
-    """What the manifest states about one video; `content` tells whether it must be made again."""
+def _digest(path: str | Path) -> bytes:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _entry(made: Imported, gaze: str, screen: str | tuple[int, int] | None, origin: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest states about one video; `origin` tells whether it must be made again."""
     return {
         "frames": made.n_frames, "fps": made.fps, "size": made.size, "map_size": made.map_size,
         "sigma_px_of_video": made.sigma.pixels, "sigma_rule": made.sigma.rule, "observers": made.observers,
         "gaze_file": gaze, "screen": screen, "sound": made.audio, "captions": made.captions,
-        "problems": made.problems, "content": content,
+        "problems": made.problems, **origin,
     }
 
 

@@ -13,12 +13,15 @@ from saliency_bench.data.dataset import Dataset, Sample, Samples
 from saliency_bench.errors import UserError
 
 
-def resolve(name: str, split: str | None = None) -> list[Dataset]:
+def resolve(name: str, split: str | None = None, fold: int | None = None) -> list[Dataset]:
     """Open a registered set by name, or every set found in a folder (STAViS or DHF1K/UCF layout).
 
     split : "test", "train" or "all"; by default the test list, and everything where there is no list.
+    fold  : number of the fold lists, STAViS layout only; by default the test videos of all folds together, while
+            "train" with several folds is refused
     """
     if name in registry.names("datasets"):
+        _refuse_fold(name, fold)
         if split not in (None, "test"):
             raise UserError(f"{name}: has no split {split} to score; it has test")
         return [registry.load("datasets", name)()]
@@ -28,22 +31,29 @@ def resolve(name: str, split: str | None = None) -> list[Dataset]:
         raise UserError(f"{name}: is neither a folder nor a known data set (known: {known})")
     sets = stavis.sets_in(root)
     if sets:
-        return [stavis.open_set(root, s, split=split or "test") for s in sets]
+        return [stavis.open_set(root, s, split or "test", fold) for s in sets]
     if dhf1k.recognise(root):
+        _refuse_fold(name, fold)
         return [dhf1k.open_set(root, split=split or "all")]
     raise UserError(f"{name}: expected a data set in the STAViS layout (video_frames/, annotations/) or in the "
                     "DHF1K/UCF layout (a folder a video with images/, maps/, fixation/), found neither; "
                     "`saliency-bench data import` makes one from a video and its gaze")
 
 
-def resolve_training(name: str, seed: int) -> Dataset:
-    """The training part of a registered set (endless, drawn with `seed`) or of one set in a folder."""
+def resolve_training(name: str, seed: int, fold: int | None = None) -> Dataset:
+    """The training part of a registered set (endless, drawn with `seed`), or of one set in a folder or its `fold`."""
     if name in registry.names("training"):
+        _refuse_fold(name, fold)
         return registry.load("training", name)(seed)
-    found = resolve(name, "train")
+    found = resolve(name, "train", fold)
     if len(found) != 1:
         raise UserError(f"{name}: holds {len(found)} sets ({', '.join(d.name for d in found)}); give the folder of one")
     return found[0]
+
+
+def _refuse_fold(name: str, fold: int | None) -> None:
+    if fold is not None:
+        raise UserError(f"--fold {fold}: expected a set with fold lists, found {name}, which has none; leave it out")
 
 
 @dataclass(frozen=True)

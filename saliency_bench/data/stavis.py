@@ -11,7 +11,7 @@
 What does not agree is handled so, and said in one line of `Dataset.problems` a video:
 - the list, frames, maps and fixation maps differ in number, or one is missing in between: the frames before
   the first disagreement are used;
-- a listed video has no frames or no maps: it is left out;
+- a listed video has no frames or no maps, or two files of one number: it is left out;
 - there is no wav: the video has no sound.
 """
 
@@ -43,7 +43,9 @@ def open_set(root: str | Path, set_name: str, split: str = "test", fold: int | N
     """Open one set without decoding anything.
 
     split : "test", "train" or "all" (both)
-    fold  : number of the split's list; None takes each video of all its lists once, in the order of the lists
+    fold  : number of the split's list, or any number where its one list has none; None takes each video of all
+            its lists once, in their order, and is refused for "train" with several lists: what one fold trains
+            on, others test
 
     A set without any fold list gives every video found, for "test" and for "all"; the frame rate then comes
     from manifest-<set>.json (`fps`, or `videos.<video>.fps`) or from what `StavisWriter` left beside the
@@ -54,56 +56,62 @@ def open_set(root: str | Path, set_name: str, split: str = "test", fold: int | N
         raise UserError(f"{root}: expected video_frames/{set_name} and annotations/{set_name}, "
                         f"found the sets {sets_in(root) or 'none'}; check the folder and the name")
     if split not in SPLITS:
-        raise UserError(f"{set_name}: expected split {', '.join(SPLITS)}, found {split!r}; choose one of "
-                        f"them")
+        raise UserError(f"{set_name}: expected split {', '.join(SPLITS)}, found {split!r}; choose one of them")
     found = Found(root)
-    rows, lists = _rows(root, set_name, split, fold, found)
+    rows, lists, fold = _rows(root, set_name, split, fold, found)
     for row in rows:
-        _add(found, set_name, row)
+        with found.left_out_if_unreadable(f"{set_name}/{row.video}"):
+            _add(found, set_name, row)
     if not found.videos:
         first = f" (first: {found.problems[0]})" if found.problems else ""
-        raise UserError(f"{root}: expected videos of {set_name} with frames, maps and fixation maps for the "
-                        f"{split} "
+        raise UserError(f"{root}: expected videos of {set_name} with frames, maps and fixation maps for the {split} "
                         f"split, found none of {len(rows)}{first}; unpack video_frames and annotations")
-    _report_silence(found, root, set_name)
+    silence = _silence(found, root, set_name)
     notes: dict[str, object] = {"layout": "STAViS", "folds": [path.name for path in lists] or "no list",
                                 "frames": sum(len(video.maps) for video in found.videos)}
     return Dataset(name=set_name, split=split if fold is None else f"{split}-{fold}",
                    samples=FileSamples(found.videos), names=[video.name for video in found.videos],
                    manifest=listing_hash(found.files, [path.read_bytes() for path in lists]),
-                   problems=tuple(found.problems), notes=notes)
+                   problems=(*found.problems, *silence), notes=notes, remarks=silence, fold=fold)
 
 
 def _rows(root: Path, set_name: str, split: str, fold: int | None, found: Found
-          ) -> tuple[list[FoldRow], list[Path]]:
-    """The videos to open, and the lists they come from."""
+          ) -> tuple[list[FoldRow], list[Path], int | None]:
+    """The videos to open, the lists they come from, and the fold these make up."""
     lists = fold_lists(root, set_name)
     if not lists:
         if split == "train" or fold is not None:
-            raise UserError(f"{root}/fold_lists: expected {set_name}_list_{split}_fps.txt, found no list of "
-                            f"this "
-                            "set; write one line '<video> <frames> <fps>' a video")
-        found.problems.append(f"{set_name}: no fold list in {root}/fold_lists; every video found is in the "
-                              f"split")
-        return _unlisted(root, set_name), []
-    wanted = [path for (part, k), path in lists.items() if split in (part, "all") and fold in (None, k)]
+            raise UserError(f"{root}/fold_lists: expected {set_name}_list_{split}_fps.txt, found no list of this set; "
+                            "write one line '<video> <frames> <fps>' a video")
+        found.problems.append(f"{set_name}: no fold list in {root}/fold_lists; every video found is in the split")
+        return _unlisted(root, set_name), [], None
+    folded = {part for part, k in lists if k is not None}
+    chosen = {(part, k): path for (part, k), path in lists.items() if split in (part, "all")
+              and (fold in (None, k) or (k is None and part not in folded))}
+    wanted, folds = list(chosen.values()), {k for _, k in chosen}
     if not wanted:
-        raise UserError(f"{root}/fold_lists: expected a list for split {split}"
-                        f"{'' if fold is None else f' of fold {fold}'}, "
-                        f"found {', '.join(path.name for path in lists.values())}; choose one of these")
+        raise UserError(f"{root}/fold_lists: expected a list for split "
+                        f"{split}{'' if fold is None else f' of fold {fold}'}, found "
+                        f"{', '.join(path.name for path in lists.values())}; choose one of these")
+    if split == "train" and len(wanted) > 1 and fold is None:
+        raise UserError(f"{set_name}: expected one fold to train on, found {len(wanted)} "
+                        f"({', '.join(path.name for path in wanted)}), which hold each other's test videos; "
+                        "choose one with --fold")
+    if fold is None and split == "train":
+        (fold,) = folds
+    elif fold not in folds:
+        fold = None
     rows: dict[str, FoldRow] = {}
     for path in wanted:
         for row in read_fold_list(path):
             first = rows.setdefault(row.video, row)
             if first != row:
-                found.problems.append(f"{set_name}/{row.video}: {path.name} says {row.frames} frames at "
-                                      f"{row.fps:f} "
-                                      f"fps, an earlier list {first.frames} at {first.fps:f}; using the "
-                                      f"earlier")
+                found.problems.append(f"{set_name}/{row.video}: {path.name} says {row.frames} frames at {row.fps:f} "
+                                      f"fps, an earlier list {first.frames} at {first.fps:f}; using the earlier")
     if split == "all":
         extra = sorted({*_folders(root / "annotations" / set_name)} - set(rows), key=natural)
         found.problems.extend(f"{set_name}/{name}: is in no fold list; left out" for name in extra)
-    return list(rows.values()), wanted
+    return list(rows.values()), wanted, fold
 
 
 def _unlisted(root: Path, set_name: str) -> list[FoldRow]:
@@ -117,6 +125,10 @@ def _unlisted(root: Path, set_name: str) -> list[FoldRow]:
         marker = _read_json(root / "annotations" / set_name / name / MARKER)
         sources = [video if isinstance(video, dict) else {}, marker, stated]
         fps = next((source["fps"] for source in sources if _is_rate(source.get("fps"))), 0.0)
+        if not fps and (root / "video_audio" / set_name / name / f"{name}.wav").exists():
+            raise UserError(f"{set_name}/{name}: expected a frame rate to align the sound with, found no fold list and "
+                            f"no manifest-{set_name}.json that states fps; write "
+                            f"fold_lists/{set_name}_list_test_fps.txt")
         rows.append(FoldRow(name, 0, float(fps)))
     return rows
 
@@ -124,9 +136,9 @@ def _unlisted(root: Path, set_name: str) -> list[FoldRow]:
 def _add(found: Found, set_name: str, row: FoldRow) -> None:
     """Take one listed video into `found`, with a line for whatever is wrong with it."""
     root, video = found.root, row.video
-    frames = numbered(root / "video_frames" / set_name / video, prefix="img_")
-    maps = numbered(root / "annotations" / set_name / video / "maps", prefix="eyeMap_")
-    fixations = numbered(root / "annotations" / set_name / video, (".mat",), prefix="fixMap_")
+    frames = numbered(root / "video_frames" / set_name / video, stem=r"img_\d+")
+    maps = numbered(root / "annotations" / set_name / video / "maps", stem=r"eyeMap_\d+")
+    fixations = numbered(root / "annotations" / set_name / video, (".mat",), r"fixMap_\d+")
     n, problem = agree(f"{set_name}/{video}", {"frames": frames, "maps": maps, "fixation maps": fixations},
                        first=1, listed=row.frames or None)
     if problem:
@@ -136,11 +148,6 @@ def _add(found: Found, set_name: str, row: FoldRow) -> None:
     for files in (frames, maps, fixations):
         found.add_files(files.values())
     audio = found.optional(root / "video_audio" / set_name / video / f"{video}.wav")
-    if not row.fps and audio:
-        raise UserError(f"{set_name}/{video}: expected a frame rate to align the sound with, found no fold "
-                        f"list and "
-                        f"no manifest-{set_name}.json that states fps; write "
-                        f"fold_lists/{set_name}_list_test_fps.txt")
     order = range(1, n + 1)
     found.videos.append(VideoFiles(
         name=video, fps=row.fps or SILENT_FPS, frames=tuple(frames[k].path for k in order),
@@ -150,16 +157,13 @@ def _add(found: Found, set_name: str, row: FoldRow) -> None:
         gaze=found.optional(root / "gaze" / set_name / f"{video}.npz")))
 
 
-def _report_silence(found: Found, root: Path, set_name: str) -> None:
+def _silence(found: Found, root: Path, set_name: str) -> tuple[str, ...]:
     """One line a video without sound, or one for the set where none has any."""
     silent = [video.name for video in found.videos if video.audio is None]
     if silent and len(silent) == len(found.videos):
-        found.problems.append(f"{set_name}: no video has sound (expected "
-                              f"{root}/video_audio/{set_name}/<video>/"
-                              "<video>.wav); sound is absent")
-    else:
-        found.problems.extend(f"{set_name}/{name}: video_audio has no {name}.wav; sound is absent"
-                              for name in silent)
+        return (f"{set_name}: no video has sound (expected {root}/video_audio/{set_name}/<video>/<video>.wav); "
+                "sound is absent",)
+    return tuple(f"{set_name}/{name}: video_audio has no {name}.wav; sound is absent" for name in silent)
 
 
 def _folders(path: Path) -> list[str]:

@@ -18,9 +18,9 @@ from saliency_bench.data.audio import write_wav
 from saliency_bench.data.folds import fold_list_text, refuse_name
 from saliency_bench.data.images import write_jpeg
 from saliency_bench.data.matfile import write_fixations
-from saliency_bench.data.textfile import write_text
 from saliency_bench.data.truth import FrameTruth
 from saliency_bench.errors import UserError
+from saliency_bench.files import write_atomic, write_json
 
 VARIABLE = "eyeMap"
 MARKER = "written.json"  # beside a video's maps: what was written; it is there when the video is complete
@@ -30,7 +30,8 @@ class StavisWriter:
     """Writes the videos, fold lists and manifest of one set under `root`.
 
     A video is put together in root/.partial and moved into place as a whole, its annotations last; a video
-    that is complete is skipped.  One process at a time may write a set.
+    that is complete is skipped.  Until then what stood under its name is kept, and a move that was interrupted
+    is finished by whatever writes that video next.  One process at a time may write a set.
     """
 
     def __init__(self, root: str | Path, set_name: str):
@@ -40,7 +41,8 @@ class StavisWriter:
     def video(self, name: str, *, frames: Iterable[np.ndarray], fps: float, truth: Iterable[FrameTruth],
               audio: tuple[int, np.ndarray] | None = None, captions: Mapping[int, str] | None = None,
               gaze: np.ndarray | None = None, quality: int = 95, observers: Sequence[str] | None = None,
-              caption_fields: Mapping[str, Any] | None = None) -> int:
+              caption_fields: Mapping[str, Any] | None = None, origin: Mapping[str, Any] | None = None,
+              replace: bool = False) -> int:
         """Write one video; returns its number of frames (also when it is complete and nothing is read).
 
         frames   : (H, W, 3) uint8 RGB each
@@ -50,68 +52,72 @@ class StavisWriter:
         captions : sentence by the 0-based frame it holds from; `caption_fields` are kept with each
         gaze     : (observers, frames, 2) x, y in map pixels, NaN where not fixating; `observers` their names
         quality  : of the JPEG files
+        origin   : further facts that `complete` is to give back (JSON values)
+        replace  : write anew what is there, whoever put it there
 
         Raises `UserError` for unequal numbers of frames and truths, for no frames, and for a video of that
         name that something else put there.
         """
         refuse_name(name, f"{self.set_name}: video")
+        self.finish(name)
         done = self.complete(name)
-        if done is not None:
-            return int(done["frames"])
-        partial = self.root / ".partial" / self.set_name / name
-        if not (partial / "annotations" / MARKER).exists():
-            self._refuse_foreign(name)
-            shutil.rmtree(partial, ignore_errors=True)
-            facts = self._fill(partial, name, frames, fps, truth, quality)
-            self._fill_optional(partial, name, facts["frames"], audio, captions, caption_fields, gaze,
-                                observers)
-            facts |= {"audio": audio is not None, "captions": bool(captions), "gaze": gaze is not None}
-            _write_json(partial / "annotations" / MARKER, facts)
-        for source, target in self._places(partial, name):
-            if source.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(source, target)
-        shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):  # other videos may be under way
-            partial.parent.rmdir()
-            partial.parent.parent.rmdir()
-        done = self.complete(name)
-        assert done is not None
+        if done is None or replace:
+            if not replace:
+                self._refuse_foreign(name)
+            partial = self._partial(name)
+            done = self._fill(partial, name, frames, fps, truth, quality)
+            self._fill_optional(partial, name, done["frames"], audio, captions, caption_fields, gaze, observers)
+            done |= {"audio": audio is not None, "captions": bool(captions), "gaze": gaze is not None}
+            write_json(partial / "annotations" / MARKER, {**(origin or {}), **done})
+            self.finish(name)
         return int(done["frames"])
 
     def complete(self, name: str) -> dict[str, Any] | None:
         """What was written of a complete video (frames, fps, audio, captions, gaze), None for any other."""
-        try:
-            return json.loads((self.root / "annotations" / self.set_name / name / MARKER).read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
+        return _read_marker(self.root / "annotations" / self.set_name / name)
 
-    def remove(self, name: str) -> None:
-        """Delete every file of a video, its annotations first, so that it can be written anew."""
-        refuse_name(name, f"{self.set_name}: video")
-        partial = self.root / ".partial" / self.set_name / name
-        for _, target in reversed(self._places(partial, name)):
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
+    def finish(self, name: str) -> None:
+        """Move a video that was put together to where it belongs, or drop one whose making was interrupted.
+
+        The old annotations go first and the new ones come last, so that what is read is never a mixture; every
+        step can be repeated.
+        """
+        partial = self._partial(name)
+        facts = _read_marker(partial / "annotations")
+        if facts is not None:
+            *parts, (source, target) = self._places(partial, name)
+            _retire(target, partial)
+            for (made, place), wanted in zip(parts, [True, *(facts[k] for k in ("audio", "captions", "gaze"))],
+                                             strict=True):
+                if made.exists() or not wanted:
+                    _retire(place, partial)
+                if made.exists():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(made, place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # other videos may be under way
+            partial.parent.rmdir()
+            partial.parent.parent.rmdir()
 
     def fold_list(self, split: str, rows: Iterable[tuple[str, int, float]], fold: int | None = None) -> Path:
         """Write the list of a split ("train" or "test"): rows of (video, frames, fps)."""
         if split not in ("train", "test"):
-            raise UserError(f"{self.set_name}: expected split train or test, found {split!r}; choose one of "
-                            f"them")
+            raise UserError(f"{self.set_name}: expected split train or test, found {split!r}; choose one of them")
         number = "" if fold is None else f"_{fold:d}"
         path = self.root / "fold_lists" / f"{self.set_name}_list_{split}{number}_fps.txt"
-        write_text(path, fold_list_text(rows))
+        write_atomic(path, fold_list_text(rows))
         return path
 
     def manifest(self, content: Mapping[str, Any]) -> Path:
         """Write manifest-<set>.json: how the set was made; JSON values only."""
         path = self.root / f"manifest-{self.set_name}.json"
-        _write_json(path, content)
+        write_json(path, dict(content))
         return path
+
+    def _partial(self, name: str) -> Path:
+        return self.root / ".partial" / self.set_name / name
 
     def _places(self, partial: Path, name: str) -> list[tuple[Path, Path]]:
         """(where a part is put together, where it belongs), the annotations last."""
@@ -125,22 +131,19 @@ class StavisWriter:
     def _refuse_foreign(self, name: str) -> None:
         there = [target for _, target in self._places(self.root, name) if target.exists()]
         if there:
-            raise UserError(f"{there[0]}: expected no files of {name} yet, found some that were not written "
-                            f"here; "
+            raise UserError(f"{there[0]}: expected no files of {name} yet, found some that were not written here; "
                             "remove them or choose another name")
 
     def _fill(self, partial: Path, name: str, frames: Iterable[np.ndarray], fps: float,
               truth: Iterable[FrameTruth], quality: int) -> dict[str, Any]:
         if not np.isfinite(fps) or fps <= 0:
-            raise UserError(f"{self.set_name}/{name}: expected a positive frame rate, found {fps}; give "
-                            f"another")
+            raise UserError(f"{self.set_name}/{name}: expected a positive frame rate, found {fps}; give another")
         (partial / "frames").mkdir(parents=True)
         (partial / "annotations" / "maps").mkdir(parents=True)
         count = 0
         for frame, at in zip_longest(frames, truth):
             if frame is None or at is None:
-                raise UserError(f"{self.set_name}/{name}: expected as many frames as truths, found only "
-                                f"{count} "
+                raise UserError(f"{self.set_name}/{name}: expected as many frames as truths, found only {count} "
                                 f"{'frames' if frame is None else 'truths'}; cut both to one length")
             count += 1
             write_jpeg(partial / "frames" / f"img_{count:05d}.jpg", frame, quality)
@@ -148,8 +151,7 @@ class StavisWriter:
             write_jpeg(partial / "annotations" / "maps" / f"eyeMap_{count:05d}.jpg", density, quality)
             write_fixations(partial / "annotations" / f"fixMap_{count:05d}.mat", at.fixations, VARIABLE)
         if not count:
-            raise UserError(f"{self.set_name}/{name}: expected at least one frame, found none; leave the "
-                            f"video out")
+            raise UserError(f"{self.set_name}/{name}: expected at least one frame, found none; leave the video out")
         return {"frames": count, "fps": float(fps)}
 
     def _fill_optional(self, partial: Path, name: str, n_frames: int, audio: tuple[int, np.ndarray] | None,
@@ -159,7 +161,7 @@ class StavisWriter:
             (partial / "audio").mkdir()
             write_wav(partial / "audio" / f"{name}.wav", *audio)
         if captions:
-            caption_files.write(partial / f"{name}.jsonl", captions, **(caption_fields or {}))
+            caption_files.write(partial / f"{name}.jsonl", captions, caption_fields)
         if gaze is not None:
             gaze = np.asarray(gaze, np.float32)
             if gaze.ndim != 3 or gaze.shape[1:] != (n_frames, 2):
@@ -171,16 +173,27 @@ class StavisWriter:
             np.savez_compressed(partial / f"{name}.npz", **arrays)
 
 
+def _read_marker(annotations: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((annotations / MARKER).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _retire(path: Path, partial: Path) -> None:
+    """Move what stands at `path`, if anything, to what is deleted with `partial`: at once, as deleting is not."""
+    old = partial / "old"
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        old.mkdir()
+        os.replace(path, old / path.name)
+
+
 def eight_bits(density: np.ndarray, where: str) -> np.ndarray:
     """`density` (H, W), any positive scale, as uint8 with 255 at its maximum; errors name `where`."""
     density = np.asarray(density, np.float32)
     if density.ndim != 2 or not np.isfinite(density).all() or density.min(initial=0) < 0:
-        raise UserError(f"{where}: expected a density (H, W) of finite values from 0, found shape "
-                        f"{density.shape} "
-                        "with others; correct the density")
+        raise UserError(f"{where}: expected a density (H, W) of finite values from 0, found shape {density.shape} with "
+                        "others; correct the density")
     top = density.max(initial=0)
     return np.rint(density * (255 / top)).astype(np.uint8) if top > 0 else np.zeros(density.shape, np.uint8)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(dict(content), indent=1, sort_keys=True, ensure_ascii=False) + "\n")

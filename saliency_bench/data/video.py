@@ -25,6 +25,8 @@ from saliency_bench.data.container import MEDIA_ERRORS, open_media, reason
 from saliency_bench.errors import UserError
 
 SKIP = 24  # decoding this many frames too many is cheaper than entering the file again
+STATE_DURATION = ("matroska,webm", "flv")  # containers that state a duration and have no table of their frames
+STATE_NOTHING = ("mpegts", "mpeg")
 CACHE = 16  # frames kept for a reader that goes back a little
 
 
@@ -35,17 +37,13 @@ class Probe:
     size     : (H, W) in pixels, upright
     n_frames : number of frames that decode
     fps      : frames per second, averaged over the presentation time stamps
-    duration : n_frames / fps, in seconds
+    notes    : what a user of the video should know, one line each
     """
 
     size: tuple[int, int]
     n_frames: int
     fps: float
-    has_audio: bool
-
-    @property
-    def duration(self) -> float:
-        return self.n_frames / self.fps
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,13 @@ class _Index:
 def probe(path: str | Path) -> Probe:
     """Facts about a video; raises `UserError` for a file that is no video or does not decode to its end."""
     return _index(Path(path)).facts
+
+
+def stated_frames(path: str | Path) -> int:
+    """Number of frames by the file's header alone, or by decoding it where the header is silent; `UserError`."""
+    with open_media(path) as container:
+        stated = container.streams.video[0].frames if container.streams.video else 0
+    return int(stated) or probe(path).n_frames
 
 
 def _index(path: Path) -> _Index:
@@ -85,8 +90,9 @@ def _scan(path: str, _mtime: int, _size: int) -> _Index:
             if frame.key_frame:
                 keys.append(len(stamps))
             stamps.append(frame.pts)
-        base, nominal = decoder.stream.time_base, decoder.stream.average_rate
-        has_audio = bool(decoder.container.streams.audio)
+        container, base, nominal = decoder.container, decoder.stream.time_base, decoder.stream.average_rate
+        kind, stated = container.format.name, (container.duration or 0) / 1e6
+        shape, has_audio = decoder.stream.sample_aspect_ratio, bool(container.streams.audio)
     if not stamps:
         raise UserError(f"{path}: expected a video with frames, found none that decode; re-encode the video")
     known = [s for s in stamps if s is not None]
@@ -95,7 +101,33 @@ def _scan(path: str, _mtime: int, _size: int) -> _Index:
     rank = sorted(range(len(stamps)), key=lambda i: known[i]) if ordered else range(len(stamps))
     span = (max(known) - min(known)) * base if known else 0
     fps = float((len(stamps) - 1) / span) if ordered and span > 0 else float(nominal or 25)
-    return _Index(tuple(stamps), tuple(keys), tuple(rank), rising, Probe(size, len(stamps), fps, has_audio))
+    if kind in STATE_DURATION and known:
+        _refuse_cut(path, stated, float(max(known) * base), max(3 / fps, 0.01 * stated))
+    notes = []
+    if kind in STATE_NOTHING:
+        notes.append(f"a {kind} file does not say how long it is: one that was cut short looks complete")
+    stray = max((abs(float((s - min(known)) * base) - i / fps) for i, s in enumerate(sorted(known))), default=0.0)
+    if has_audio and ordered and stray > 1 / fps:
+        notes.append(f"the frame rate varies: at {fps:.3f} fps, by which the sound is aligned, a frame is up to "
+                     f"{stray:.2f} s off its time; re-encode with a constant rate")
+    if shape and shape != 1:
+        notes.append(f"pixels are not square (aspect {shape.numerator}:{shape.denominator}): players show another "
+                     f"width than the {size[1]}x{size[0]} pixels that gaze is taken to be in")
+    return _Index(tuple(stamps), tuple(keys), tuple(rank), rising, Probe(size, len(stamps), fps, tuple(notes)))
+
+
+def _refuse_cut(path: str, stated: float, end: float, slack: float) -> None:
+    """Raise `UserError` where pictures and sound end more than `slack` seconds before the stated duration.
+
+    Containers without a table of their frames end where the file ends, and a decoder says nothing.
+    """
+    if end >= stated - slack:
+        return
+    with open_media(path) as container:  # the sound may be what is longer
+        ends = [(p.pts + (p.duration or 0)) * p.time_base for p in container.demux() if p.pts is not None]
+    if (found := float(max(ends, default=0))) < stated - slack:
+        raise UserError(f"{path}: expected {stated:.2f} s as its header states, found {found:.2f} s (the file is cut "
+                        "short); fetch it again")
 
 
 class _Decoder:
@@ -125,8 +157,7 @@ class _Decoder:
             raise UserError(f"{self.path}: expected a video with frames, found {found} ({reason(error)}); "
                             "re-encode or fetch the video again") from None
         if frame.is_corrupt:
-            raise UserError(f"{self.path}: expected whole frames, found a damaged one after {self.count} "
-                            f"frames; "
+            raise UserError(f"{self.path}: expected whole frames, found a damaged one after {self.count} frames; "
                             "re-encode or fetch the video again")
         self.count += 1
         return frame
@@ -152,8 +183,7 @@ class VideoFrames:
     def __init__(self, path: str | Path):
         self.path = str(path)
         if not os.path.isfile(self.path):
-            raise UserError(f"{path}: expected a video file or a folder of frames, found nothing there; "
-                            "check the path")
+            raise UserError(f"{path}: expected a video file or a folder of frames, found nothing there; check the path")
         self._decoder: _Decoder | None = None
         self._next = 0
         self._cache: dict[int, np.ndarray] = {}
@@ -208,9 +238,8 @@ class VideoFrames:
         assert self._decoder is not None
         frame = next(self._decoder, None)
         if frame is None or frame.pts != index.stamps[self._next]:
-            raise UserError(f"{self.path}: expected frame {self._next} at time stamp "
-                            f"{index.stamps[self._next]}, "
-                            "found another; the file changed while it was read, run again")
+            raise UserError(f"{self.path}: expected frame {self._next} at time stamp {index.stamps[self._next]}, found "
+                            "another; the file changed while it was read, run again")
         self._next += 1
         return frame
 

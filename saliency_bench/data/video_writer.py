@@ -34,8 +34,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, audi
     try:
         count = _encode(partial, frames, Fraction(fps).limit_denominator(1001 * 60), audio)
         if not count:
-            raise UserError(f"{path}: expected at least one frame to write, found none; check the frames' "
-                            f"source")
+            raise UserError(f"{path}: expected at least one frame to write, found none; check the frames' source")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

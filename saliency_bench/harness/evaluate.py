@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from saliency_bench.data.dataset import Dataset, Sample
-from saliency_bench.harness.provenance import provenance
+from saliency_bench.files import write_json
+from saliency_bench.harness.provenance import code_id, provenance
 from saliency_bench.harness.record import Record
-from saliency_bench.harness.store import Store, write_json
+from saliency_bench.harness.store import Store
 from saliency_bench.protocol import Protocol
 
 Scorer = Callable[[Sample], pd.DataFrame]
@@ -55,9 +56,13 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
         progress(name, position[name], len(dataset))
         started = time.perf_counter()
         scores = score(dataset.samples[position[name]])
-        store.put(name, scores, time.perf_counter() - started)
+        store.put(name, scores, time.perf_counter() - started, code_id())
     seconds = store.seconds_per_frame()
-    record = Record(store.spec, store.scores(dataset.names), tuple(dataset.problems), dict(notes or {}),
+    problems = list(dataset.problems)
+    if others := store.of_other_code(code_id()):
+        problems.append(f"{store.spec.label}: {others} of {len(dataset)} videos were scored by another state of the "
+                        f"code; remove {store.root} to score them again")
+    record = Record(store.spec, store.scores(dataset.names), tuple(problems), dict(notes or {}),
                     None if seconds is None else 1000 * seconds)
     write_json(store.root / "record.json", {"schema": 1, **record.row(), "problems": list(record.problems),
                                             "missing": record.missing()})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,12 +23,24 @@ def provenance(**extra: object) -> dict[str, object]:
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["saliency-bench", *sys.argv[1:]],
         "saliency-bench": saliency_bench.__version__,
+        "code": code_id(),
         "git": _git(),
         "python": platform.python_version(),
         "packages": {name: v for name in PACKAGES if (v := _version(name))},
         "machine": {"system": platform.platform(), "processor": platform.machine()},
         **extra,
     }
+
+
+@cache
+def code_id() -> str:
+    """First 12 hex digits of a hash over the package's source: which code made a score."""
+    digest = hashlib.sha256()
+    for package in (saliency_bench, import_module("saliency_bench.models"), import_module("saliency_bench.baselines")):
+        root = Path(str(package.__file__)).parent
+        for path in sorted(root.rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _version(package: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from saliency_bench.harness.store import Store
 from saliency_bench.protocol import Protocol
 from saliency_bench.spec import LoadOptions, RunSpec
 
+FOLD = ", fold "
 SHOWN = 6  # videos of which a map is kept for the figure
 
 
@@ -91,27 +92,39 @@ def check_modalities(dataset: Dataset, name: str, mode: str, modes: Sequence[str
                     f"lack (first: {first}); {hint}")
 
 
-def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None = None) -> list[Record]:
+def load_models(request: Request) -> dict[str, Any]:
+    """The model of every mode that was asked for, all before any is run; raises `UserError`."""
+    factory = registry.load("models", request.model)
+    return {mode: factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
+                                           request.options))
+            for mode in check_modes(factory, request.model, request.modes)}
+
+
+def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None = None,
+        models: dict[str, Any] | None = None) -> list[Record]:
     """Run and score everything that was asked; what is already in the store is not done again.
 
+    models : what `load_models` gave, where the caller has it already
     Per data set: a record for every mode, then the centre prior, the oracle of each mode and the human
     bound where they can be computed.
     """
     progress = progress or Progress()
     protocol: Protocol = registry.load("protocols", request.protocol)
-    factory = registry.load("models", request.model)
-    modes = check_modes(factory, request.model, request.modes)
+    models = load_models(request) if models is None else models
     for dataset in datasets:
-        for mode in modes:
-            check_modalities(dataset, request.model, mode, factory.modes)
-    models = {mode: factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
-                                             request.options)) for mode in modes}  # all, before any is run
+        for mode in models:
+            check_modalities(dataset, request.model, mode, registry.load("models", request.model).modes)
     records = []
     for dataset in datasets:
         for mode, model in models.items():
             records.append(_model_row(request, model, mode, dataset, protocol, progress))
-        records += references(request, modes, dataset, protocol, progress)
+        records += references(request, list(models), dataset, protocol, progress)
     return records
+
+
+def fold_name(dataset: str, fold: int | None) -> str:
+    """How training records name a set or one fold of it."""
+    return dataset if fold is None else f"{dataset}{FOLD}{fold}"
 
 
 def _spec(request: Request, model: str, mode: str, dataset: Dataset, **more: Any) -> RunSpec:
@@ -126,7 +139,12 @@ def _model_row(request: Request, model: Any, mode: str, dataset: Dataset, protoc
                  batch=request.batch, device=request.device.split(":")[0], options=request.options)
     notes: dict[str, object] = {}
     if weights:
-        notes = {"weights": weights, "zero_shot": dataset.name not in getattr(model, "trained_on", ())}
+        seen = {t for t in getattr(model, "trained_on", ()) if t.partition(FOLD)[0] == dataset.name}
+        notes = {"weights": weights, "zero_shot": not seen}
+        if others := sorted(seen - {dataset.name, fold_name(dataset.name, dataset.fold)}):
+            problem = (f"{spec.label}: these weights were trained on {', '.join(others)}; videos of this split may be "
+                       f"among what they saw: score with the --fold they were trained on")
+            dataset = replace(dataset, problems=(*dataset.problems, problem))
     return _evaluate(model, mode, spec, dataset, protocol, request, progress, notes)
 
 

@@ -34,7 +34,7 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
                      for name in model.unmatched(dataset.names)]
         dataset = replace(dataset, problems=(*dataset.problems, *model.problems, *strangers))
         spec = RunSpec(model="maps", mode="", dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                       protocol=protocol_name, weights=f"{root.resolve().name}@{listing_hash(root)}",
+                       protocol=protocol_name, weights=f"{root.resolve().name}@{maps_hash(root)}",
                        options={"strict": strict})
         store, shown = Store(out, spec), set(dataset.names[:SHOWN])
         score = model_scorer(model, "", protocol, progress=progress.frames,
@@ -45,7 +45,7 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
     return records
 
 
-def listing_hash(root: Path) -> str:
+def maps_hash(root: Path) -> str:
     """Hash of names, sizes and times of all files under `root`: another set of maps is another run."""
     digest = hashlib.sha256()
     for path in sorted(p for p in root.rglob("*") if p.is_file()):

@@ -3,7 +3,7 @@
     runs/<model>-<mode>-<dataset>-<hash>/
         spec.json               what was asked (RunSpec)
         scores/<video>.parquet  frame, SIM, CC, NSS, AUC-J, note; a pure function of the spec
-        times/<video>.json      seconds, frames; differs from run to run
+        times/<video>.json      seconds, frames, hash of the code; differs from run to run
         provenance.json         where and with what it was made
         samples/<video>.npz     the map of the video's middle frame, for figures; first videos only
         record.json             the summary, made from the score files alone
@@ -18,11 +18,9 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 from urllib.parse import quote
 
@@ -30,26 +28,8 @@ import numpy as np
 import pandas as pd
 
 from saliency_bench.errors import UserError
+from saliency_bench.files import sweep, write_atomic, write_json
 from saliency_bench.spec import RunSpec
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds all of it or what it held before, whenever the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{gethostname()}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_atomic` of indented JSON; NaN is refused because JSON has none."""
-    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
 class Store:
@@ -61,18 +41,11 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.root}: cannot be made ({error.strerror}); give another --out") from error
-        self._sweep()
+        sweep(self.root)
         path = self.root / "spec.json"
         if path.exists() and _read_spec(path) != json.loads(spec.canonical):
             raise UserError(f"{path}: holds another run under the same name; remove the folder or give another --out")
         write_json(path, {"run_id": spec.run_id, "spec": json.loads(spec.canonical)})
-
-    def _sweep(self) -> None:
-        """Remove temporary files of this machine's processes that died."""
-        for path in self.root.rglob(f".*.{gethostname()}.*.tmp"):
-            pid = path.name.split(".")[-2]
-            if pid.isdigit() and not _alive(int(pid)):
-                path.unlink(missing_ok=True)
 
     def _scores(self, video: str) -> Path:
         return self.root / "scores" / f"{quote(video, safe='')}.parquet"
@@ -111,10 +84,10 @@ class Store:
                 return
             yield True
 
-    def put(self, video: str, scores: pd.DataFrame, seconds: float) -> None:
-        """Keep the finished scores of a video; the times go to a file of their own."""
+    def put(self, video: str, scores: pd.DataFrame, seconds: float, code: str = "") -> None:
+        """Keep the finished scores of a video; its time and the code that made it go to a file of their own."""
         write_json(self.root / "times" / f"{quote(video, safe='')}.json",
-                   {"video": video, "seconds": round(seconds, 3), "frames": len(scores)})
+                   {"video": video, "seconds": round(seconds, 3), "frames": len(scores), "code": code})
         write_atomic(self._scores(video), scores.to_parquet(index=False, compression="zstd"))
 
     def scores(self, videos: Sequence[str]) -> pd.DataFrame:
@@ -145,11 +118,18 @@ class Store:
         with np.load(path) as file:
             return int(file["frame"]), file["map"].astype(np.float32)
 
+    def of_other_code(self, code: str) -> int:
+        """How many videos were scored by code other than `code`."""
+        return sum(t.get("code") != code for t in self._times())
+
     def seconds_per_frame(self) -> float | None:
         """Mean time a frame took over all videos, or None before the first one."""
-        times = [json.loads(p.read_text()) for p in sorted((self.root / "times").glob("*.json"))]
+        times = self._times()
         frames = sum(t["frames"] for t in times)
         return sum(t["seconds"] for t in times) / frames if frames else None
+
+    def _times(self) -> list[dict[str, Any]]:
+        return [json.loads(p.read_text()) for p in sorted((self.root / "times").glob("*.json"))]
 
 
 def _read_spec(path: Path) -> Any:
@@ -157,13 +137,3 @@ def _read_spec(path: Path) -> Any:
         return json.loads(path.read_text())["spec"]
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -12,7 +12,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,14 +25,22 @@ from saliency_bench.data.clip import parse_mode
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.data.resolve import resolve_training
 from saliency_bench.errors import UserError
+from saliency_bench.files import sweep, write_atomic, write_json
 from saliency_bench.harness.provenance import provenance
-from saliency_bench.harness.run import check_modalities
-from saliency_bench.harness.store import write_atomic, write_json
+from saliency_bench.harness.run import check_modalities, fold_name
 from saliency_bench.spec import TrainSpec
 
 Report = Callable[[int, int, float, float, float], None]
 CHECKPOINT_SECONDS = 60.0
 PROBE_STEPS = 8  # steps that `--minutes` measures before it chooses their number
+
+
+class Trained(NamedTuple):
+    """Where the weights are, the steps they saw, and how many of these this call added."""
+
+    weights: Path
+    steps: int
+    new_steps: int
 
 
 class Items(TorchDataset):
@@ -94,14 +102,16 @@ def rate_at(step: int, spec: TrainSpec) -> float:
     return spec.learning_rate * (spec.steps - step) / max(1, spec.steps - warmup)
 
 
-def train_model(name: str, mode: str, preset: str, dataset_name: str, *, steps: int | None = None,
-                minutes: float | None = None, batch: int = 16, learning_rate: float = 1e-3, average: float = 0.0,
-                seed: int = 0, device: str = "cpu", workers: int = 1, out: Path = Path("runs/train"),
-                init: Path | None = None, options: dict[str, Any] | None = None,
-                progress: Report = lambda *a: None) -> Path:
-    """Train and return the weights file; goes on from the checkpoint of an earlier call with the same words.
+def train_model(name: str, mode: str, preset: str, dataset_name: str, *, fold: int | None = None,
+                steps: int | None = None, minutes: float | None = None, batch: int = 16,
+                learning_rate: float | None = None, average: float | None = None, seed: int = 0, device: str = "cpu",
+                workers: int = 1, out: Path = Path("runs/train"), init: Path | None = None,
+                options: dict[str, Any] | None = None, progress: Report = lambda *a: None) -> Trained:
+    """Train and say where the weights are; goes on from the checkpoint of an earlier call with the same words.
 
+    fold    : of a set on disk with numbered fold lists, the one whose train list is used
     init    : weights to start from (of any mode); what fits by name and shape is taken over
+    learning_rate, average : in place of what the model trains the preset with
     minutes : measures the time of a step and fixes the number of steps, which the folder then remembers
     """
     if minutes is not None and not 0 < minutes < 1e5:
@@ -112,21 +122,25 @@ def train_model(name: str, mode: str, preset: str, dataset_name: str, *, steps: 
         raise UserError(f"{name} cannot be trained: it has no weights of its own")
     if mode not in factory.modes:
         raise UserError(f"{name} has no mode {mode}; it has {', '.join(factory.modes)}")
-    dataset = resolve_training(dataset_name, seed)
+    dataset = resolve_training(dataset_name, seed, fold)
     if not dataset.endless:
         check_modalities(dataset, name, mode, ())
-    folder = out / f"{name}-{preset}-{mode}-{dataset.name}-seed{seed}"
+    of_fold = "" if dataset.fold is None else f"-fold{dataset.fold}"
+    folder = out / f"{name}-{preset}-{mode}-{dataset.name}{of_fold}-seed{seed}"
     known = _known_spec(folder)
     if steps is None:
         steps = known.steps if known else 10**9
 
-    start = "" if init is None else factory.create(mode, preset, options).start_from(init)
+    settings = factory.training_defaults(preset, options) if hasattr(factory, "training_defaults") else {}
+    given = {"learning_rate": learning_rate, "average": average}
+    settings |= {k: v for k, v in given.items() if v is not None}
+    start = "" if init is None else factory.weights_name(init)
 
     def spec_of(n: int) -> TrainSpec:
         try:
-            return TrainSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, preset=preset,
-                             seed=seed, steps=n, batch=batch, learning_rate=learning_rate, average=average,
-                             init=start, options=options)
+            return TrainSpec(model=name, mode=mode, dataset=dataset.name, fold=dataset.fold,
+                             manifest=dataset.manifest, preset=preset, seed=seed, steps=n, batch=batch, init=start,
+                             options=options, **settings)
         except ValueError as error:
             raise UserError(f"train: {' '.join(str(error).splitlines()[1:3])}") from error
 
@@ -137,8 +151,10 @@ def train_model(name: str, mode: str, preset: str, dataset_name: str, *, steps: 
                         "give the same settings, or another --out or --seed")
     if minutes is not None and known is None:
         spec = spec_of(_steps_for(minutes, _Run(factory, spec, dataset, device, init), workers))
+    run = _Run(factory, spec, dataset, device, init)
+    sweep(folder)
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
-    return _train(_Run(factory, spec, dataset, device, init), folder, workers, progress)
+    return _train(run, folder, workers, progress)
 
 
 def _known_spec(folder: Path) -> TrainSpec | None:
@@ -206,13 +222,15 @@ class _Run:
         return state["step"], state["losses"].tolist(), state["seconds"]
 
 
-def _train(run: _Run, folder: Path, workers: int, progress: Report) -> Path:
+def _train(run: _Run, folder: Path, workers: int, progress: Report) -> Trained:
     spec, device = run.spec, run.device
     checkpoint, weights = folder / "checkpoint.pt", folder / f"{spec.preset}-{spec.mode}.safetensors"
     losses: list[float] = []
     first, spent = 0, 0.0
     if checkpoint.exists():
         first, losses, spent = run.restore(_read_checkpoint(checkpoint, device))
+    if first == spec.steps and weights.exists() and weights.with_suffix(".toml").exists():
+        return Trained(weights, spec.steps, 0)
     started = saved = time.perf_counter()
     batches = loader(run.items, first, workers)
     for step in range(first, spec.steps):
@@ -228,13 +246,14 @@ def _train(run: _Run, folder: Path, workers: int, progress: Report) -> Path:
     seconds = spent + time.perf_counter() - started
     run.model.eval().save(weights, training_record(run, losses, seconds))
     _write_curve(folder / "loss.csv", losses)
-    return weights
+    return Trained(weights, spec.steps, spec.steps - first)
 
 
 def training_record(run: _Run, losses: list[float], seconds: float) -> dict[str, Any]:
     """What is kept beside the weights: data, settings, loss curve (20 means), hardware and time."""
     parts = np.array_split(np.asarray(losses), min(20, len(losses)))
-    spec, seen = run.spec, {run.spec.dataset, *getattr(run.model, "trained_on", ())}
+    spec = run.spec
+    seen = {fold_name(spec.dataset, spec.fold), *getattr(run.model, "trained_on", ())}
     facts = provenance(device=run.device, threads=torch.get_num_threads(), seconds=round(seconds, 1))
     return {"trained_on": sorted(seen), "spec": spec.model_dump(mode="json"),
             "loss_curve": [round(float(p.mean()), 5) for p in parts if len(p)],
@@ -246,7 +265,7 @@ def _write_curve(path: Path, losses: list[float]) -> None:
     writer = csv.writer(text)
     writer.writerow(["step", "loss"])
     writer.writerows((i + 1, f"{x:.6f}") for i, x in enumerate(losses))
-    write_atomic(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue())
 
 
 def _write_checkpoint(path: Path, state: dict[str, Any]) -> None:

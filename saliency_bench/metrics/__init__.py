@@ -11,9 +11,9 @@ All maps of a frame have one size; `resize_like` is the protocol's business.  An
 
 Metrics
 -------
-METRICS holds every metric and every published dialect by name; `score_frame` gives SIM, CC, NSS and
-AUC-Judd of a frame in one walk over its maps, `score_frames` those of a batch on several threads.  `stats`
-makes intervals.
+METRICS holds every metric and every published variant by name, `dialect` gives those of one code; `score_frame`
+gives SIM, CC, NSS and AUC-Judd of a frame in one walk over its maps, `score_frames` those of a batch on several
+threads.  `stats` makes intervals.
 """
 
 from saliency_bench.metrics.density import cc, emd, kld, sim
@@ -22,10 +22,10 @@ from saliency_bench.metrics.frame import SCORES, score_frame, score_frames
 from saliency_bench.metrics.reasons import explain, reason
 from saliency_bench.metrics.resize import resize_like
 from saliency_bench.metrics.stats import Difference, Interval, bootstrap_mean, paired_difference
-from saliency_bench.metrics.table import METRICS, Metric
+from saliency_bench.metrics.table import METRICS, Metric, dialect
 
 __all__ = [
     "METRICS", "SCORES", "Difference", "Interval", "Metric", "auc_borji", "auc_judd", "auc_shuffled",
-    "bootstrap_mean", "cc", "emd", "explain", "ig", "kld", "nss", "paired_difference", "reason",
+    "bootstrap_mean", "cc", "dialect", "emd", "explain", "ig", "kld", "nss", "paired_difference", "reason",
     "resize_like", "score_frame", "score_frames", "sim",
 ]

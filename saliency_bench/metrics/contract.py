@@ -3,11 +3,12 @@
 Contract
 --------
 wrong rank, size or type    : ValueError in one line; nothing is resized, cropped or guessed here
+masked pixels               : ValueError, as no metric can leave pixels out
 NaN or infinity in a map    : NaN in every metric that reads the map
 no fixations                : NaN in every score of the frame, SIM and CC included in `score_frame`
 all pixels fixated          : the AUCs are NaN (no negatives)
-constant prediction         : SIM, CC, NSS, IG and the AUCs are NaN; only KLD is defined
-all-zero prediction         : the same, but SIM is 0
+constant prediction         : SIM, CC, NSS, IG and the AUCs are NaN; KLD and EMD are defined
+all-zero prediction         : the same, but SIM is 0 and EMD is NaN
 constant density            : SIM and CC are NaN; all-zero: KLD and EMD too
 negative values             : KLD, IG and EMD are NaN (no distributions); the others take any sign
 """
@@ -24,11 +25,13 @@ Map: TypeAlias = ArrayLike
 
 def prepare(array: Map, name: str, rank: int = 2) -> np.ndarray:
     """The array as contiguous uint8, float32 or float64; raises ValueError for what is no map."""
+    if np.ma.is_masked(array):
+        raise ValueError(f"{name}: expected a map without masked pixels; fill them first")
     out = np.asarray(array)
     if out.ndim != rank:
         shape = "(H, W)" if rank == 2 else "(n, H, W)"
         raise ValueError(f"{name}: expected a map of shape {shape}, found {out.shape}")
-    if rank == 2 and out.size == 0:
+    if 0 in out.shape[-2:]:
         raise ValueError(f"{name}: expected at least one pixel, found shape {out.shape}")
     if out.dtype == np.bool_:
         out = out.view(np.uint8)
@@ -53,6 +56,18 @@ def prepare_fixations(array: Map, name: str = "fixations", rank: int = 2) -> np.
     return ((out != 0) & sound).view(np.uint8)
 
 
+def prepare_other(array: Map, name: str = "other") -> np.ndarray:
+    """Where people looked elsewhere, (H, W) bool: positive pixels; none if the map holds NaN or infinity."""
+    out = prepare(array, name)
+    return (out > 0) & np.isfinite(out).all()
+
+
+def require(met: bool, name: str, expected: str, found: object) -> None:
+    """Raises ValueError in one line for an option that is not as expected."""
+    if not met:
+        raise ValueError(f"{name}: expected {expected}; found {found!r}")
+
+
 def _one_size(maps: dict[str, np.ndarray]) -> None:
     sizes = {name: array.shape for name, array in maps.items()}
     if len(set(sizes.values())) > 1:
@@ -60,10 +75,10 @@ def _one_size(maps: dict[str, np.ndarray]) -> None:
         raise ValueError(f"maps must have one size, found {found}; `resize_like` brings a prediction to it")
 
 
-def pair(pred: Map, density: Map) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction and density, checked."""
-    p, g = prepare(pred, "pred"), prepare(density, "density")
-    _one_size({"pred": p, "density": g})
+def pair(pred: Map, density: Map, name: str = "density") -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and density (or another map that errors call `name`), checked."""
+    p, g = prepare(pred, "pred"), prepare(density, name)
+    _one_size({"pred": p, name: g})
     return p, g
 
 
@@ -72,6 +87,14 @@ def looked_at(pred: Map, fixations: Map) -> tuple[np.ndarray, np.ndarray]:
     p, f = prepare(pred, "pred"), prepare_fixations(fixations)
     _one_size({"pred": p, "fixations": f})
     return p, f
+
+
+def looked_at_and_elsewhere(pred: Map, fixations: Map, other: Map) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Prediction, uint8 fixation map and where people looked elsewhere (bool), checked."""
+    p, f = looked_at(pred, fixations)
+    o = prepare_other(other)
+    _one_size({"pred": p, "other": o})
+    return p, f, o
 
 
 def frame(pred: Map, density: Map, fixations: Map) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,8 +23,10 @@ from saliency_bench.metrics import contract
 from saliency_bench.metrics.contract import Map
 from saliency_bench.metrics.frame import scores
 from saliency_bench.metrics.resize import resize_like, shrunk
+from saliency_bench.metrics.scale import tame
 
 EPS = float(np.finfo(np.float64).eps)
+MILLION = 1e6
 
 
 def sim(pred: Map, density: Map) -> float:
@@ -55,11 +57,13 @@ def kld(pred: Map, density: Map) -> float:
     """Kullback-Leibler divergence in nats: sum of g ln(e + g / (p + e)) with p, g of sum 1 and e = 2^-52.
 
     Negative values make no distribution and score NaN, and so does an all-zero density; an all-zero
-    prediction scores the finite penalty of `e`, as in the MIT benchmark's code.
+    prediction scores the finite penalty of `e`, as in the MIT benchmark's code.  A prediction resized by a cubic
+    kernel usually undershoots below zero and is NaN here; "KLD/mit" has no such guard.
     """
     p, g = contract.pair(pred, density)
     if _undefined(p, g) or not g.any():
         return float("nan")
+    p, g = tame(p), tame(g)
     return float(divergence(p.ravel(), g.ravel(), *_masses(p, g), EPS))
 
 
@@ -89,28 +93,33 @@ def emd(pred: Map, density: Map, shrink: int = 32) -> float:
 
     The density is shrunk by 1 / `shrink` and the prediction, which may have any size, to that grid, both with
     MATLAB's bicubic kernel and then to sum 1; the distance between cells is Euclidean, without a cut-off.
-    The transport problem is solved exactly, while the MIT benchmark's solver rounds masses to millionths:
-    the two agree to about 3e-5.  Maps with negative values and all-zero maps score NaN.
+    Masses and distances are counted in whole millionths (of 1, of the largest distance), and mass that finds
+    no room after that rounding is dropped, as in the solver of the MIT benchmark (Pele & Werman 2009).  Maps
+    with negative values and all-zero maps score NaN.
     """
     from scipy.optimize import linprog
     from scipy.sparse import coo_matrix
 
+    contract.require(shrink >= 1, "shrink", "at least 1", shrink)
     p, g = contract.prepare(pred, "pred"), contract.prepare(density, "density")
     if _undefined(p, g) or not p.any() or not g.any():
         return float("nan")
-    cells = shrunk(g.astype(np.float64), 1 / shrink)
-    map_ = resize_like(p, cells.shape).astype(np.float64)
+    cells = shrunk(tame(g).astype(np.float64), 1 / shrink)
+    map_ = resize_like(tame(p), cells.shape)
     # only the difference has to travel; the undershoot of the cubic kernel counts as mass of the other map
     surplus = map_ / map_.sum() - cells / cells.sum()
-    rows, columns = np.indices(surplus.shape).reshape(2, -1)
-    give, take = np.flatnonzero(surplus.ravel() > 0), np.flatnonzero(surplus.ravel() < 0)
-    if not give.size or not take.size:
+    masses = np.floor(np.abs(surplus.ravel()) * MILLION + 0.5)
+    sides = [np.flatnonzero((surplus.ravel() * sign > 0) & (masses > 0)) for sign in (1, -1)]
+    less, more = sorted(sides, key=lambda side: masses[side].sum())
+    if not less.size:
         return 0.0
-    cost = np.hypot(rows[give, None] - rows[take], columns[give, None] - columns[take])
-    giver, taker = np.indices(cost.shape).reshape(2, -1)
-    flow = np.arange(cost.size)
-    balance = coo_matrix((np.ones(2 * cost.size), (np.r_[giver, give.size + taker], np.r_[flow, flow])))
-    amounts = np.abs(np.r_[surplus.flat[give], surplus.flat[take]])
-    amounts[:give.size] *= amounts[give.size:].sum() / amounts[:give.size].sum()
-    solution = linprog(cost.ravel(), A_eq=balance.tocsc(), b_eq=amounts, method="highs")
-    return float(solution.fun) if solution.success else float("nan")
+    rows, columns = np.indices(surplus.shape).reshape(2, -1)
+    cost = np.hypot(rows[less, None] - rows[more], columns[less, None] - columns[more])
+    farthest = float(np.hypot(rows[-1], columns[-1]))
+    cost = np.floor(cost / farthest * MILLION + 0.5)
+    of_less, of_more = np.indices(cost.shape).reshape(2, -1)
+    one = np.ones(cost.size)
+    solution = linprog(cost.ravel(), method="highs",
+                       A_eq=coo_matrix((one, (of_less, np.arange(cost.size)))).tocsc(), b_eq=masses[less],
+                       A_ub=coo_matrix((one, (of_more, np.arange(cost.size)))).tocsc(), b_ub=masses[more])
+    return float(solution.fun / MILLION * farthest / MILLION) if solution.success else float("nan")

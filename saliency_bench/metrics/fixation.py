@@ -24,6 +24,7 @@ from saliency_bench.metrics import contract
 from saliency_bench.metrics.contract import Map
 from saliency_bench.metrics.density import EPS
 from saliency_bench.metrics.frame import scores
+from saliency_bench.metrics.scale import unit
 
 
 def nss(pred: Map, fixations: Map) -> float:
@@ -68,11 +69,8 @@ def auc_borji(pred: Map, fixations: Map, *, splits: int = 100, step: float = 0.1
     """
     p, f = contract.looked_at(pred, fixations)
     where = np.flatnonzero(f)
-    if where.size < 2 or not _spread(p):
-        return float("nan")
-    if draws is None:
-        draws = np.random.default_rng(seed).integers(0, p.size, (where.size, splits))
-    return _sampled_area(p, where, np.asarray(draws), step)
+    draws = negatives(where.size, None, p.size, splits, seed, draws)
+    return sampled_area(p, where, draws, step) if where.size > 1 else float("nan")
 
 
 def auc_shuffled(pred: Map, fixations: Map, other: Map, *, splits: int = 100, step: float = 0.1,
@@ -83,30 +81,30 @@ def auc_shuffled(pred: Map, fixations: Map, other: Map, *, splits: int = 100, st
     available) of these pixels without repetition.  Which frames `other` gathers is the protocol's choice.
     draws: (m, splits) flat row-major pixel indices to use instead of drawing with `seed`.
     """
-    p, f = contract.looked_at(pred, fixations)
-    elsewhere = np.flatnonzero(contract.looked_at(p, other)[1])
+    p, f, o = contract.looked_at_and_elsewhere(pred, fixations, other)
     where = np.flatnonzero(f)
-    if not where.size or not elsewhere.size or not _spread(p):
-        return float("nan")
-    if draws is None:
-        random = np.random.default_rng(seed)
-        n = min(where.size, elsewhere.size)
-        draws = np.stack([random.choice(elsewhere, n, replace=False) for _ in range(splits)], 1)
-    return _sampled_area(p, where, np.asarray(draws), step)
+    draws = negatives(where.size, np.flatnonzero(o), p.size, splits, seed, draws)
+    return sampled_area(p, where, draws, step) if o.any() else float("nan")
 
 
 def ig(pred: Map, fixations: Map, baseline: Map) -> float:
     """Information gain over a baseline: mean over fixations of log2(e + p) - log2(e + b), e = 2^-52, in bits.
 
     Both maps are brought to [0, 1] by their extrema and then to sum 1 (Kuemmerer et al. 2015, in the form
-    of the MIT benchmark's code).  Constant maps and maps with negative values score NaN.
+    of the MIT benchmark's code).  Constant maps and maps with negative values score NaN.  A prediction resized by
+    a cubic kernel usually undershoots below zero and is NaN here; "IG/mit" has no such guard.
     """
     p, f = contract.looked_at(pred, fixations)
-    b = contract.pair(p, baseline)[1]
+    b = contract.pair(p, baseline, "baseline")[1]
     if not f.any() or not all(_spread(m) and not contract.mass_trouble(m, "") for m in (p, b)):
         return float("nan")
-    where = f != 0
-    return float(np.mean(np.log2(EPS + _distribution(p)[where]) - np.log2(EPS + _distribution(b)[where])))
+    return gain(p, b, f != 0)
+
+
+def gain(p: np.ndarray, b: np.ndarray, where: np.ndarray, eps: float = EPS) -> float:
+    """IG of checked maps at the pixels `where` (H, W) bool, whatever the sign of the maps."""
+    at_p, at_b = ((m / m.sum())[where] for m in (unit(p), unit(b)))
+    return float(np.mean(np.log2(eps + at_p) - np.log2(eps + at_b)))
 
 
 def _spread(p: np.ndarray) -> bool:
@@ -114,32 +112,51 @@ def _spread(p: np.ndarray) -> bool:
     return not contract.map_trouble(p, "") and not contract.is_constant(p)
 
 
-def unit(p: np.ndarray) -> np.ndarray:
-    """The map scaled to [0, 1] by its extrema, float64."""
-    p = p.astype(np.float64)
-    p = p * 0.25 if np.abs(p).max() > 1e307 else p
-    return (p - p.min()) / np.ptp(p)
+def negatives(n: int, pool: np.ndarray | None, size: int, splits: int, seed: int,
+              draws: np.ndarray | None) -> np.ndarray:
+    """Flat indices (m, splits) of the negatives of n fixations in a map of `size` pixels: `draws` if given.
+
+    Otherwise each split draws min(n, available) of `pool` without repetition, or, without a pool, n of all
+    pixels with repetition.  Raises ValueError for draws that are no such indices.
+    """
+    contract.require(splits >= 1, "splits", "at least 1", splits)
+    if draws is None:
+        random = np.random.default_rng(seed)
+        if pool is None:
+            return random.integers(0, size, (n, splits))
+        n = min(n, pool.size)
+        return np.stack([random.choice(pool, n, replace=False) for _ in range(splits)], 1)
+    draws = np.asarray(draws)
+    contract.require(draws.ndim == 2 and draws.size > 0, "draws", "pixel indices of shape (m, splits)", draws.shape)
+    contract.require(draws.dtype.kind in "iu", "draws", "integers", str(draws.dtype))
+    wrong = draws[(draws < 0) | (draws >= size)]
+    contract.require(not wrong.size, "draws", f"flat indices from 0 to {size - 1}", wrong[:1].tolist())
+    return draws
 
 
-def _distribution(p: np.ndarray) -> np.ndarray:
-    p = unit(p)
-    return p / p.sum()
+def sampled_area(p: np.ndarray, where: np.ndarray, draws: np.ndarray, step: float, *, last: bool = True,
+                 kind: type = np.float64, n: int | None = None) -> float:
+    """Mean over columns of `draws` of the area under the ROC with thresholds 0, step, ... largest sample.
 
-
-def _sampled_area(p: np.ndarray, where: np.ndarray, draws: np.ndarray, step: float) -> float:
-    """Mean over columns of `draws` of the area under the ROC with thresholds 0, step, ... largest sample."""
-    map_ = unit(p).ravel()
+    p: (H, W), brought to [0, 1] and then to `kind`; where: (n,) flat indices of the fixations.  Without `last` no
+    threshold reaches the largest sample; false positives are shares of `n`, by default of all draws.  NaN for a
+    constant map and without fixations.
+    """
+    contract.require(step > 0, "step", "a positive number", step)
+    if not where.size or not _spread(p):
+        return float("nan")
+    map_ = unit(p).ravel().astype(kind).astype(np.float64)
     hits, misses = map_[where], map_[draws]
     largest = np.maximum(hits.max(), misses.max(0))
     # thresholds beyond a split's largest sample would sit at (0, 0), where the curve starts anyway;
     # the last one may overshoot that sample by rounding, and is cut to it as ranges in MATLAB are
-    count = np.floor(largest / step * (1 + 3 * EPS)).astype(np.int64)
+    count = np.floor(largest / step * (1 + 3 * EPS)) if last else np.ceil(largest / step) - 1
     tp, fp = [np.ones(draws.shape[1])], [np.ones(draws.shape[1])]
     for k in range(int(count.max()) + 1):
         threshold = np.where(k == count, np.minimum(k * step, largest), k * step)
         reached = k <= count
         tp.append(np.where(reached, (hits[:, None] >= threshold).mean(0), 0.0))
-        fp.append(np.where(reached, (misses >= threshold).mean(0), 0.0))
+        fp.append(np.where(reached, (misses >= threshold).sum(0) / (n or len(draws)), 0.0))
     tp.append(np.zeros_like(tp[0]))
     fp.append(np.zeros_like(fp[0]))
     return float(np.mean(-np.trapezoid(np.stack(tp), np.stack(fp), axis=0)))

@@ -17,6 +17,7 @@ import numpy as np
 from saliency_bench.metrics import contract
 from saliency_bench.metrics.contract import Map
 from saliency_bench.metrics.kernels import RESCALE, SORT, judd_area, score, score_many
+from saliency_bench.metrics.scale import tame
 
 SCORES = ("SIM", "CC", "NSS", "AUC-J")
 TIES = {"expected": 0, "mit": 1, "step": 2}
@@ -31,14 +32,6 @@ def _kin(p: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p.astype(kind), g.astype(kind)
 
 
-def _rescaled(map_: np.ndarray) -> np.ndarray:
-    """The map times a power of two, so that its range is near 1 and its squares are numbers."""
-    if map_.dtype != np.float64 or not map_.size:
-        return map_
-    map_ = map_ * 0.25  # the range itself may overflow
-    return np.ldexp(map_, -int(np.frexp(np.ptp(map_))[1]))
-
-
 def _by_sorting(p: np.ndarray, fixations: np.ndarray, ties: int) -> float:
     """AUC-Judd through one sort of the map: the plan for thousands of distinct thresholds."""
     thresholds, times = np.unique(p[fixations != 0], return_counts=True)
@@ -51,16 +44,16 @@ def _by_sorting(p: np.ndarray, fixations: np.ndarray, ties: int) -> float:
 def scores(p: np.ndarray, g: np.ndarray | None = None, fixations: np.ndarray | None = None,
            *, similarity: bool = True, ties: str = "expected") -> np.ndarray:
     """SIM, CC, NSS, AUC-Judd (4,) of maps that `contract` prepared; NaN where not asked or undefined."""
-    if ties not in TIES:
-        raise ValueError(f"ties: expected one of {', '.join(TIES)}; found {ties!r}")
+    contract.require(ties in TIES, "ties", f"one of {', '.join(TIES)}", ties)
     p, g = (p, _EMPTY) if g is None else _kin(p, g)
     p, g, f = p.ravel(), g.ravel(), _EMPTY if fixations is None else fixations.ravel()
     out = np.empty(len(SCORES))
     todo = score(p, g, f, similarity, TIES[ties], out)
-    if todo == RESCALE:
-        p, g = _rescaled(p), _rescaled(g)
-        todo = score(p, g, f, similarity, TIES[ties], out)
-    if todo == SORT:
+    if todo & RESCALE:
+        area = out[3]
+        score(tame(p), tame(g), f, similarity, TIES[ties], out)
+        out[3] = area
+    if todo & SORT:
         out[3] = _by_sorting(p, f, TIES[ties])
     return out
 

@@ -37,7 +37,7 @@ CROWDED, CROWDED_BYTES = 28, 12  # thresholds in one run from which binning beat
 BINS = 1024  # at least 1023: the four histograms of uint8 share the tally
 MANY = 1024  # distinct thresholds from which one sort of the map is the better plan
 
-DONE, RESCALE, SORT = 0, 1, 2  # what `score` says about a frame
+RESCALE, SORT = 1, 2  # what `score` may ask for, or both; see there
 UNSAFE = 1e120  # a range above this, or below its inverse, is scaled before it is squared
 
 _SUMS = {"reassoc", "contract", "nsz", "arcp"}  # reorder sums, but NaN and infinity keep their meaning
@@ -149,7 +149,7 @@ def _count_of(p, threshold):
 
 
 def _moments(p, g, p0, g0):
-    """Sums of p, p², g, g², pg with p and g taken from the shifts p0 and g0."""
+    """Sums of p, p², g, g², pg with p and g taken from the shifts p0 and g0, which are whole for uint8."""
     raise RuntimeError("compiled code only")
 
 
@@ -162,14 +162,16 @@ def _moments_of(p, g, p0, g0):
                 x, y = np.int32(p[i]), np.int32(g[i])
                 sp, sg = np.int32(sp + x), np.int32(sg + y)
                 spp, sgg, spg = np.int32(spp + x * x), np.int32(sgg + y * y), np.int32(spg + x * y)
-            return np.float64(sp), np.float64(spp), np.float64(sg), np.float64(sgg), np.float64(spg)
+            n, ps, gs = np.float64(p.size), np.float64(sp), np.float64(sg)  # whole numbers: shifting is exact
+            return (ps - n * p0, spp + p0 * (n * p0 - 2 * ps), gs - n * g0, sgg + g0 * (n * g0 - 2 * gs),
+                    spg + p0 * (n * g0 - gs) - g0 * ps)
         return exact
     if g.dtype == types.uint8:
         def mixed(p, g, p0, g0):
             sp, spp, spg = 0.0, 0.0, 0.0
-            sg, sgg = np.int32(0), np.int32(0)
+            sg, sgg, shift = np.int32(0), np.int32(0), np.int32(g0)
             for i in range(p.size):
-                x, k = np.float64(p[i]) - p0, np.int32(g[i])
+                x, k = np.float64(p[i]) - p0, np.int32(np.int32(g[i]) - shift)
                 sg, sgg = np.int32(sg + k), np.int32(sgg + k * k)
                 sp += x
                 spp += x * x
@@ -205,18 +207,6 @@ def _moments_one_of(p, p0):
             spp += x * x
         return sp, spp
     return one
-
-
-def _shift(p):
-    """A value of the map to take moments from: 0 for uint8, whose integer sums are exact anyway."""
-    raise RuntimeError("compiled code only")
-
-
-@_overload(_shift)
-def _shift_of(p):
-    if p.dtype == types.uint8:
-        return lambda p: 0.0
-    return lambda p: np.float64(p[0])
 
 
 # ------------------------------------------------------------------ fixations
@@ -280,8 +270,8 @@ def _lay_bins(thresholds, starts, split):
     starts[b] is how many thresholds lie in bins before b, split[b] is 1 where b holds a threshold.
     """
     first, last = np.float64(thresholds[0]), np.float64(thresholds[-1])
-    scale = (BINS - 1) / (last - first) if last > first else 0.0
-    scale = scale if np.isfinite(scale) else 0.0
+    # any positive scale keeps the order, also where the range is nothing or overflows
+    scale = min(max((BINS - 1) / (last - first), 1e-306), 1e300)
     bins = np.empty(thresholds.size, np.int32)
     _bin(thresholds, first, scale, bins)
     for b in bins:
@@ -484,39 +474,45 @@ def judd_area(times, above, equal, n, ties):
 def score(p, g, fixations, similarity, ties, out):
     """Write SIM, CC, NSS, AUC-Judd of one frame to `out`; empty `g` or `fixations` are left out.
 
-    Returns DONE, or which preparation the frame needs before these kernels can score it.
+    Returns 0, or what is left to do: RESCALE asks for SIM, CC and NSS of the maps in another scale, SORT for
+    AUC-Judd by sorting.  Ranks need no scale: they are those of the values as they are.
     """
     out[:] = np.nan
     n, paired, sparse = p.size, g.size > 0, fixations.size > 0
     where = fixated(fixations)
     if sparse and where.size == 0:
-        return DONE
+        return 0
     values = p[where]
     sane = True
     for v in values:
         sane = sane and np.isfinite(v)
     if not sane:
-        return DONE
+        return 0
     thresholds, times = distinct(values)
     crowd = sparse and thresholds.size > MANY
     used = thresholds[:0] if crowd or not sparse else thresholds
     above, equal = np.zeros(used.size, np.int64), np.zeros(used.size, np.int64)
-    p0, g0 = _shift(p), _shift(g) if paired else 0.0
+    p0, g0 = np.float64(p[0]), np.float64(g[0]) if paired else 0.0
     stats = np.zeros(5)
     p_least, p_most, g_least, g_most = walk(p, g, used, p0, g0, stats, above, equal)
     if np.isnan(p_least):
-        return DONE
+        return 0
     p_range, g_range = p_most - p_least, g_most - g_least
     paired = paired and not np.isnan(g_range)  # a broken density leaves NSS and AUC-Judd alone
+    left = 0
+    if crowd and p_range > 0:
+        left = SORT
+    elif sparse and p_range > 0:
+        out[3] = judd_area(times, above, equal, n, ties)
     for spread in (p_range, g_range):
         if spread > UNSAFE or (spread > 0 and spread < 1 / UNSAFE):
-            return RESCALE
+            return left | RESCALE
     # a shift far from the mean cancels digits: take the moments again, from the mean
-    far_p = p.itemsize > 1 and p_range > 0 and stats[1] - stats[0] * stats[0] / n < 1e-3 * stats[1]
-    far_g = g.itemsize > 1 and g_range > 0 and stats[3] - stats[2] * stats[2] / n < 1e-3 * stats[3]
+    far_p = p_range > 0 and stats[1] - stats[0] * stats[0] / n < 1e-3 * stats[1]
+    far_g = g_range > 0 and stats[3] - stats[2] * stats[2] / n < 1e-3 * stats[3]
     if far_p or far_g:
-        p0 += stats[0] / n if p.itemsize > 1 else 0.0
-        g0 += stats[2] / n if g.itemsize > 1 else 0.0
+        p_mean, g_mean = p0 + stats[0] / n, g0 + stats[2] / n
+        p0, g0 = np.rint(p_mean) if p.itemsize == 1 else p_mean, np.rint(g_mean) if g.itemsize == 1 else g_mean
         stats[:] = 0
         walk(p, g, used[:0], p0, g0, stats, above[:0], equal[:0])
     sp, sg = stats[0], stats[2]
@@ -534,10 +530,7 @@ def score(p, g, fixations, similarity, ties, out):
         for v in values:
             gain += np.float64(v) - p0
         out[2] = (gain / values.size - sp / n) / np.sqrt(p_square / (n - 1))
-        if crowd:
-            return SORT
-        out[3] = judd_area(times, above, equal, n, ties)
-    return DONE
+    return left
 
 
 @_compiled

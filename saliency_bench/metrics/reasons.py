@@ -71,8 +71,6 @@ def _fixation_trouble(metric: str, f: np.ndarray, other: Map | None) -> str | No
         return "every pixel is fixated"
     if metric == "AUC-B" and np.count_nonzero(f) == 1:
         return "a single fixation"
-    if metric == "sAUC" and not contract.prepare_fixations(_given(other, metric, "other"), "other").any():
+    if metric == "sAUC" and not contract.prepare_other(_given(other, metric, "other")).any():
         return "nothing is fixated elsewhere"
-    if metric == "NSS" and f.size == 1:
-        return "a single pixel"
     return None

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from saliency_bench.metrics.contract import require
+
 
 class Interval(NamedTuple):
     """Mean over n videos and the interval that holds it with the asked confidence."""
@@ -34,12 +36,13 @@ class Difference(NamedTuple):
     n: int
 
 
-def bootstrap_mean(values: ArrayLike, n: int = 2000, seed: int = 0, confidence: float = 0.95) -> Interval:
+def bootstrap_mean(values: ArrayLike, *, n: int = 2000, seed: int = 0, confidence: float = 0.95) -> Interval:
     """Mean of one score a video with its percentile bootstrap interval from n draws of the videos.
 
     NaN all through without a single finite value; a single video has no interval (low = high = NaN).
-    Raises ValueError for values that are not one-dimensional.
+    Raises ValueError for values that are not one-dimensional, n < 1 or a confidence outside (0, 1).
     """
+    _check_options(n, confidence)
     kept = _finite(values)
     if kept.size < 2:
         return Interval(float(kept[0]) if kept.size else np.nan, np.nan, np.nan, kept.size)
@@ -47,13 +50,14 @@ def bootstrap_mean(values: ArrayLike, n: int = 2000, seed: int = 0, confidence: 
     return Interval(float(kept.mean()), low, high, kept.size)
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0, n: int = 2000,
+def paired_difference(a: ArrayLike, b: ArrayLike, *, n: int = 2000, seed: int = 0,
                       confidence: float = 0.95) -> Difference:
     """Mean of a - b over the videos both have, its percentile bootstrap interval, and P(mean of a - b > 0).
 
     The probability is the share of draws above 0, draws of exactly 0 counted half.  Raises ValueError
-    unless a and b are one-dimensional and of one length (same videos, same order).
+    unless a and b are one-dimensional and of one length (same videos, same order), and for options as above.
     """
+    _check_options(n, confidence)
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape:
         raise ValueError(f"paired scores must be of the same videos: found {first.shape} and {second.shape}")
@@ -64,6 +68,11 @@ def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0, n: int = 2000,
     low, high = _percentiles(means, confidence)
     probability = float(np.mean(means > 0) + 0.5 * np.mean(means == 0))
     return Difference(float(gaps.mean()), low, high, probability, gaps.size)
+
+
+def _check_options(n: int, confidence: float) -> None:
+    require(n >= 1, "n", "at least 1 draw", n)
+    require(0 < confidence < 1, "confidence", "a number between 0 and 1", confidence)
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

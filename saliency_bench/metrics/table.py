@@ -1,18 +1,25 @@
 """`METRICS`: the one table of what the suite can measure.
 
 A plain name is the suite's own definition under its own contract; `NAME/dialect` is the variant of the
-named code, with that code's values for degenerate frames.  No entry is called plain "AUC": there are too
-many.
+named code, with that code's values for degenerate frames, and `dialect` gives all rows of one code.  Two names
+say more: "AUC-J/mit-jitter" is the mit code with its jitter on, and "AUC-J/step" is no code's own but the textbook
+ROC with one point a distinct threshold.  No entry is called plain "AUC": there are too many.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from saliency_bench.metrics import contract, dialects, fixation
 from saliency_bench.metrics import density as densities
-from saliency_bench.metrics import dialects, fixation
 from saliency_bench.metrics.contract import Map
+
+MAPS = ("density", "fixations", "other", "baseline")
 
 
 @dataclass(frozen=True)
@@ -36,68 +43,115 @@ class Metric:
     citation: str
     degenerate: str = "NaN"
 
-    def __call__(self, pred: Map, **maps: Map) -> float:
-        """Score of the prediction; ignores maps it does not need, ValueError for one it lacks."""
-        missing = [need for need in self.needs if maps.get(need) is None]
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Keywords it takes beside maps, e.g. "ties"."""
+        return tuple(name for name in inspect.signature(self.function).parameters if name not in ("pred", *MAPS))
+
+    def __call__(self, pred: Map, *, density: Map | None = None, fixations: Map | None = None,
+                 other: Map | None = None, baseline: Map | None = None, **options: Any) -> float:
+        """Score of the prediction; maps it does not need are ignored, so that one call serves every row.
+
+        Raises ValueError for a map it lacks and for an option it does not take.
+        """
+        maps = dict(zip(MAPS, (density, fixations, other, baseline), strict=True))
+        missing = [need for need in self.needs if maps[need] is None]
         if missing:
             raise ValueError(f"{self.name}: expected {', '.join(self.needs)}; found no {', '.join(missing)}")
-        return self.function(pred, *(maps[need] for need in self.needs))
+        unknown = [name for name in options if name not in self.options]
+        if unknown:
+            raise ValueError(f"{self.name}: takes {', '.join((*MAPS, *self.options))}; found {', '.join(unknown)}")
+        return self.function(pred, *(maps[need] for need in self.needs), **options)
 
 
 _DENSITY, _FIXATIONS = ("density",), ("fixations",)
-_OTHER, _BASELINE = ("fixations", "other"), ("fixations", "baseline")
-_SIM = "Judd, Durand & Torralba 2012, A benchmark of computational models of saliency"
-_CC = "Ouerhani et al. 2004; Le Meur et al. 2007"
-_KLD = "Kullback & Leibler 1951; Rajashekar et al. 2004"
-_EMD = "Pele & Werman 2009, Fast and robust earth mover's distances"
-_NSS = "Peters et al. 2005, Components of bottom-up gaze allocation in natural images"
 _JUDD = "Judd et al. 2009, Learning to predict where humans look"
 _BORJI = "Borji, Tavakoli, Sihite & Itti 2013, Analysis of scores, datasets, and models"
-_SHUFFLED = "Tatler et al. 2005; Zhang et al. 2008"
-_IG = "Kuemmerer, Wallis & Bethge 2015, Information-theoretic model comparison"
+_KINDS = {  # needs, better, citation
+    "SIM": (_DENSITY, "higher", "Judd, Durand & Torralba 2012, A benchmark of computational models of saliency"),
+    "CC": (_DENSITY, "higher", "Ouerhani et al. 2004; Le Meur et al. 2007"),
+    "KLD": (_DENSITY, "lower", "Kullback & Leibler 1951; Rajashekar et al. 2004"),
+    "EMD": (_DENSITY, "lower", "Pele & Werman 2009, Fast and robust earth mover's distances"),
+    "NSS": (_FIXATIONS, "higher", "Peters et al. 2005, Components of bottom-up gaze allocation in natural images"),
+    "AUC-J": (_FIXATIONS, "higher", _JUDD),
+    "AUC-B": (_FIXATIONS, "higher", _BORJI),
+    "AUC-uniform": (_FIXATIONS, "higher", _BORJI),
+    "sAUC": (("fixations", "other"), "higher", "Tatler et al. 2005; Zhang et al. 2008"),
+    "IG": (("fixations", "baseline"), "higher",
+           "Kuemmerer, Wallis & Bethge 2015, Information-theoretic model comparison"),
+}
 
+
+def _row(name: str, function: Callable[..., float], degenerate: str = "NaN") -> Metric:
+    kind, _, variant = name.partition("/")
+    if variant:  # dividing by zero is part of published definitions
+        function = np.errstate(all="ignore")(function)
+    needs, better, citation = _KINDS[kind]
+    return Metric(name, function, needs, better, variant.split("-")[0] or "suite", citation, degenerate)
+
+
+_ZERO_FLAT, _HALF_FLAT = "0 for a constant prediction", "1/2 for a constant prediction"
+_ZERO_EMPTY, _UNIFORM_EMPTY = "0 for an all-zero map", "an all-zero map counts as uniform"
 _ROWS = [
-    Metric("SIM", densities.sim, _DENSITY, "higher", "suite", _SIM, "NaN; 0 for an all-zero prediction"),
-    Metric("CC", densities.cc, _DENSITY, "higher", "suite", _CC),
-    Metric("NSS", fixation.nss, _FIXATIONS, "higher", "suite", _NSS),
-    Metric("AUC-J", fixation.auc_judd, _FIXATIONS, "higher", "suite", _JUDD),
-    Metric("KLD", densities.kld, _DENSITY, "lower", "suite", _KLD),
-    Metric("EMD", densities.emd, _DENSITY, "lower", "suite", _EMD),
-    Metric("IG", fixation.ig, _BASELINE, "higher", "suite", _IG),
-    Metric("AUC-B", fixation.auc_borji, _FIXATIONS, "higher", "suite", _BORJI),
-    Metric("sAUC", fixation.auc_shuffled, _OTHER, "higher", "suite", _SHUFFLED),
-    Metric("SIM/mit", dialects.sim_mit, _DENSITY, "higher", "mit", _SIM, "0 for an all-zero map"),
-    Metric("KLD/mit", dialects.kld_mit, _DENSITY, "lower", "mit", _KLD, "0 for an all-zero density"),
-    Metric("AUC-J/mit", dialects.auc_judd_mit, _FIXATIONS, "higher", "mit", _JUDD),
-    Metric("AUC-J/mit-jitter", dialects.auc_judd_jittered, _FIXATIONS, "higher", "mit", _JUDD,
-           "about 1/2 for a constant prediction"),
-    Metric("AUC-J/step", dialects.auc_judd_step, _FIXATIONS, "higher", "suite", _JUDD),
-    Metric("SIM/vinet", dialects.sim_ported, _DENSITY, "higher", "vinet", _SIM),
-    Metric("KLD/vinet", dialects.kld_ported, _DENSITY, "lower", "vinet", _KLD),
-    Metric("NSS/vinet", dialects.nss_vinet, _FIXATIONS, "higher", "vinet", _NSS,
-           "0 for a constant prediction"),
-    Metric("AUC-J/vinet", dialects.auc_judd_vinet, _FIXATIONS, "higher", "vinet", _JUDD),
-    Metric("SIM/diffsal", dialects.sim_ported, _DENSITY, "higher", "diffsal", _SIM),
-    Metric("NSS/diffsal", dialects.nss_diffsal, _FIXATIONS, "higher", "diffsal", _NSS),
-    Metric("AUC-J/diffsal", dialects.auc_judd_diffsal, _FIXATIONS, "higher", "diffsal", _JUDD,
-           "above 1 for a constant prediction"),
-    Metric("SIM/pysaliency", dialects.sim_pysaliency, _DENSITY, "higher", "pysaliency", _SIM,
-           "an all-zero map counts as uniform"),
-    Metric("CC/pysaliency", dialects.cc_pysaliency, _DENSITY, "higher", "pysaliency", _CC,
-           "0 for a constant prediction"),
-    Metric("KLD/pysaliency", dialects.kld_pysaliency, _DENSITY, "lower", "pysaliency", _KLD,
-           "an all-zero map counts as uniform"),
-    Metric("NSS/pysaliency", dialects.nss_pysaliency, _FIXATIONS, "higher", "pysaliency", _NSS,
-           "0 for a constant prediction"),
-    Metric("AUC-J/pysaliency", dialects.auc_judd_pysaliency, _FIXATIONS, "higher", "pysaliency", _JUDD,
-           "1/2 for a constant prediction"),
-    Metric("AUC-uniform/pysaliency", dialects.auc_uniform_pysaliency, _FIXATIONS, "higher", "pysaliency",
-           _BORJI, "1/2 for a constant prediction"),
-    Metric("sAUC/pysaliency", dialects.auc_shuffled_pysaliency, _OTHER, "higher", "pysaliency", _SHUFFLED,
-           "1/2 for a constant prediction"),
-    Metric("IG/pysaliency", dialects.ig_pysaliency, _BASELINE, "higher", "pysaliency", _IG,
-           "an all-zero map counts as uniform"),
-    Metric("SIM/unisal", dialects.sim_unisal, _DENSITY, "higher", "unisal", _SIM, "0 for an all-zero map"),
-    Metric("NSS/unisal", dialects.nss_unisal, _FIXATIONS, "higher", "unisal", _NSS, "1 without fixations"),
+    _row("SIM", densities.sim, "NaN; 0 for an all-zero prediction"),
+    _row("CC", densities.cc),
+    _row("NSS", fixation.nss),
+    _row("AUC-J", fixation.auc_judd),
+    _row("KLD", densities.kld),
+    _row("EMD", densities.emd),
+    _row("IG", fixation.ig),
+    _row("AUC-B", fixation.auc_borji),
+    _row("sAUC", fixation.auc_shuffled),
+    _row("AUC-J/step", dialects.auc_judd_step),
+    _row("SIM/mit", dialects.sim_mit, _ZERO_EMPTY),
+    _row("CC/mit", densities.cc),
+    _row("NSS/mit", fixation.nss),
+    _row("AUC-J/mit", dialects.auc_judd_mit),
+    _row("AUC-J/mit-jitter", dialects.auc_judd_jittered, "about 1/2 for a constant prediction"),
+    _row("KLD/mit", dialects.kld_mit, "0 for an all-zero density"),
+    _row("IG/mit", dialects.ig_mit),
+    _row("SIM/vinet", dialects.sim_ported),
+    _row("CC/vinet", densities.cc),
+    _row("NSS/vinet", dialects.nss_vinet, _ZERO_FLAT),
+    _row("AUC-J/vinet", dialects.auc_judd_vinet),
+    _row("KLD/vinet", dialects.kld_ported),
+    _row("SIM/diffsal", dialects.sim_ported),
+    _row("CC/diffsal", densities.cc),
+    _row("NSS/diffsal", dialects.nss_diffsal),
+    _row("AUC-J/diffsal", dialects.auc_judd_diffsal, "above 1 for a constant prediction"),
+    _row("KLD/diffsal", dialects.kld_ported),
+    _row("AUC-B/diffsal", dialects.auc_borji_diffsal),
+    _row("sAUC/diffsal", dialects.auc_shuffled_diffsal),
+    _row("SIM/pysaliency", dialects.sim_pysaliency, _UNIFORM_EMPTY),
+    _row("CC/pysaliency", dialects.cc_pysaliency, _ZERO_FLAT),
+    _row("NSS/pysaliency", dialects.nss_pysaliency, _ZERO_FLAT),
+    _row("AUC-J/pysaliency", dialects.auc_judd_pysaliency, _HALF_FLAT),
+    _row("AUC-uniform/pysaliency", dialects.auc_uniform_pysaliency, _HALF_FLAT),
+    _row("sAUC/pysaliency", dialects.auc_shuffled_pysaliency, _HALF_FLAT),
+    _row("KLD/pysaliency", dialects.kld_pysaliency, _UNIFORM_EMPTY),
+    _row("IG/pysaliency", dialects.ig_pysaliency, _UNIFORM_EMPTY),
+    _row("SIM/unisal", dialects.sim_unisal, _ZERO_EMPTY),
+    _row("CC/unisal", densities.cc),
+    _row("NSS/unisal", dialects.nss_unisal, "1 without fixations"),
+    _row("AUC-J/unisal", dialects.auc_judd_unisal),
+    _row("sAUC/unisal", dialects.auc_shuffled_unisal),
+    _row("KLD/unisal", dialects.kld_unisal, "infinite or NaN for a prediction with zeros"),
+    _row("SIM/tarun", dialects.sim_tarun, "1 for a constant prediction, 0 for a constant density"),
+    _row("CC/tarun", densities.cc),
+    _row("NSS/tarun", dialects.nss_tarun),
+    _row("AUC-J/tarun", dialects.auc_judd_tarun, "NaN; 1/2 without fixations"),
+    _row("KLD/tarun", dialects.kld_ported),
+    _row("IG/tarun", dialects.ig_tarun),
 ]
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+
+
+def dialect(name: str) -> dict[str, Metric]:
+    """All rows of one code ("mit", "vinet", ...) or of the "suite" itself, by their names in `METRICS`.
+
+    >>> sorted(dialect("step"))
+    ['AUC-J/step']
+    """
+    known = sorted({row.dialect for row in _ROWS})
+    contract.require(name in known, "dialect", f"one of {', '.join(known)}", name)
+    return {row.name: row for row in _ROWS if row.dialect == name}

@@ -18,6 +18,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.errors import UserError
+
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luminance of RGB
 
 
@@ -114,6 +117,40 @@ def contact_sheet(images: Sequence[np.ndarray], labels: Sequence[str] | None = N
         if labels is not None:
             draw.text((left + 1, top + picture.height + size * 0.3), labels[k], fill=(40, 40, 40), font=font)
     return np.asarray(sheet)
+
+
+def gaze_sheet(datasets: Sequence[Dataset], pictures: int = 12) -> np.ndarray:
+    """Frames spread over the videos of data sets with every fixation drawn on them: does gaze fall where it should?
+
+    Observers' gaze where the set keeps it, else the pixels of the fixation maps; videos without frames are left out.
+    Raises `UserError` where no video has frames.
+    """
+    videos = [(d, i) for d in datasets for i in range(len(d))]
+    videos = [videos[k] for k in np.linspace(0, len(videos) - 1, min(pictures, len(videos))).round().astype(int)]
+    images, labels = [], []
+    for number, (dataset, index) in enumerate(videos):
+        sample = dataset.samples[index]
+        if sample.clip.frames is None:
+            continue
+        share = pictures // len(videos) + (number < pictures % len(videos))
+        for frame in np.unique(np.linspace(0, sample.clip.n_frames - 1, share + 2).astype(int)[1:-1]).tolist():
+            images.append(draw_gaze(sample.clip.frames.read([frame])[0], _points(sample, frame)))
+            labels.append(f"{sample.name}, frame {frame + 1}")
+    if not images:
+        raise UserError(f"{', '.join(d.name for d in datasets)}: expected videos with frames, found none; "
+                        "add the frames")
+    return contact_sheet(images, labels, width=480)
+
+
+def _points(sample: Sample, frame: int) -> np.ndarray:
+    """Fixations (n, 2) of a frame as x, y in pixels of the video."""
+    gaze, (height, width) = sample.truth.gaze(), sample.truth.size
+    if gaze is None:
+        y, x = np.nonzero(sample.truth.frame(frame).fixations)
+        points = np.stack([x, y], 1) + 0.5
+    else:
+        points = gaze[:, frame]
+    return points * (sample.clip.size[1] / width, sample.clip.size[0] / height)
 
 
 @cache

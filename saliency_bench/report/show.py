@@ -23,18 +23,22 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
     """Print the records, one table a data set, and draw a figure each; or one JSON object."""
     by_set: dict[str, list[Record]] = {
         d.manifest: [r for r in records if r.spec.manifest == d.manifest] for d in datasets}
-    figures = {}
+    figures: dict[str, str] = {}  # by manifest: two sets may share a name
     for dataset in datasets:
         of_set = by_set[dataset.manifest]
         key = hashlib.sha256("".join(r.spec.id for r in of_set).encode()).hexdigest()[:8]
-        figures[dataset.name] = run_figure(of_set, dataset, out, out / "figures" / f"{dataset.name}-{key}.png")
+        path = out / "figures" / f"{dataset.name}-{key}.png"
+        try:
+            figures[dataset.manifest] = str(run_figure(of_set, dataset, out, path))
+        except Exception as error:  # a picture that fails must not lose the table
+            figures[dataset.manifest] = f"not drawn: {error}"
     if as_json:
         print(json.dumps({
             "rows": [row for of_set in by_set.values() for row in rows(of_set)],
             "comparisons": [c for of_set in by_set.values() for c in comparisons(of_set)],
-            "problems": {d.name: _problems(by_set[d.manifest]) for d in datasets},
-            "records": [str(out / r.spec.run_id / "record.json") for r in records],
-            "figures": {name: str(path) for name, path in figures.items()}}))
+            "datasets": [{"name": d.name, "split": d.split, "manifest": d.manifest, "figure": figures[d.manifest],
+                          "problems": _problems(by_set[d.manifest])} for d in datasets],
+            "records": [str(out / r.spec.run_id / "record.json") for r in records]}))
         return
 
     def say(text: str) -> None:
@@ -50,7 +54,7 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
         say("")
         for line in [*footnotes(of_set), *(f"! {p}" for p in _problems(of_set))]:
             say(f"  {line}")
-        say(f"  figure:  {figures[dataset.name]}")
+        say(f"  figure:  {figures[dataset.manifest]}")
     say(f"  records: {out}/<run>/record.json, scores by frame: {out}/<run>/scores/")
     for record in records:
         speed = "" if record.ms_per_frame is None else f"  ({record.ms_per_frame:.1f} ms/frame)"

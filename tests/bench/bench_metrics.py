@@ -1,23 +1,26 @@
 """Milliseconds a frame of the fused metrics, against a plain read of the same arrays and the numpy twin.
 
-Every pass walks over distinct frames, so that they come from memory and not from a cache; the reads, the twin
-and the kernels take turns in the same run, so ratios hold on a busy machine.  `python tests/bench/bench_metrics.py`
+Every round walks over distinct frames, so that they come from memory and not from a cache.  Run with `make bench`;
+pytest-benchmark measures (its options, such as `--benchmark-save` and `--benchmark-compare`, work), and the table
+of ratios comes last.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from numba import njit
-from tabulate import tabulate
 
 from saliency_bench.metrics import reference, score_frames
+from tests.bench.conftest import MEDIANS, Case
 
 SIZES = {(224, 384): 96, (360, 640): 60, (720, 1280): 24}  # frames that together exceed the last-level cache
+CASES = [Case(size, dtype, "smooth", 30) for size in SIZES for dtype in ("float32", "uint8")]
+CASES += [Case((720, 1280), dtype, kind, n) for dtype in ("float32", "uint8")
+          for kind, n in (("noise", 30), ("scattered", 400))]
 
 
 class Frames(NamedTuple):
@@ -72,40 +75,24 @@ def numpy_twin(f: Frames) -> None:
         reference.score_frame(pred, density, fixations)
 
 
-def measure(jobs: dict[str, Callable[[Frames], object]], f: Frames, passes: int) -> dict[str, float]:
-    """Median milliseconds a frame of each job; the jobs take turns."""
-    for job in jobs.values():
-        job(Frames(*(maps[:2] for maps in f)))
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(passes):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job(f)
-            times[name].append(1e3 * (time.perf_counter() - start) / len(f.preds))
-    return {name: float(np.median(values)) for name, values in times.items()}
+JOBS: dict[str, Callable[[Frames], object]] = {
+    "read": plain_read,
+    "twin": numpy_twin,
+    "one": lambda f: score_frames(*f),
+    "two": lambda f: score_frames(*f, threads=2),
+}
 
 
-def row(size: tuple[int, int], dtype: type, kind: str, fixated: int, passes: int) -> list[object]:
-    """One line of the table."""
-    f = frames(size, SIZES[size], dtype, kind, fixated)
-    t = measure({"read": plain_read, "twin": numpy_twin, "one": lambda f: score_frames(*f),
-                 "two": lambda f: score_frames(*f, threads=2)}, f, passes)
-    return [f"{size[0]}x{size[1]}", dtype.__name__, kind, fixated, t["read"], t["twin"], t["one"], t["two"],
-            t["one"] / t["read"], t["twin"] / t["one"], t["one"] / t["two"]]
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def case(request) -> tuple[Case, Frames]:
+    found: Case = request.param
+    return found, frames(found.size, SIZES[found.size], np.dtype(found.dtype).type, found.kind, found.fixated)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--passes", type=int, default=5)
-    passes = parser.parse_args().passes
-    cases = [(size, dtype, "smooth", 30) for size in SIZES for dtype in (np.float32, np.uint8)]
-    cases += [((720, 1280), dtype, kind, n) for dtype in (np.float32, np.uint8)
-              for kind, n in (("noise", 30), ("scattered", 400))]
-    rows = [row(*case, passes) for case in cases]
-    print("SIM + CC + NSS + AUC-Judd, milliseconds a frame (medians)")
-    print(tabulate(rows, ["size", "pred", "maps", "fixations", "read", "numpy twin", "1 thread", "2 threads",
-                          "x read", "x faster than twin", "2 threads gain"], floatfmt=".3f"))
-
-
-if __name__ == "__main__":
-    main()
+@pytest.mark.parametrize("job", JOBS)
+def test_milliseconds_a_frame(benchmark, case, job):
+    what, f = case
+    benchmark.group = str(what)
+    benchmark.pedantic(JOBS[job], (f,), rounds=5, warmup_rounds=1)
+    if benchmark.stats is not None:  # none where benchmarks are switched off
+        MEDIANS.setdefault(what, {})[job] = 1e3 * benchmark.stats.stats.median / len(f.preds)

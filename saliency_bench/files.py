@@ -1,0 +1,75 @@
+"""Small files read and written whole: what stands under a name is complete, whenever a process dies."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+from saliency_bench.errors import UserError
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """The text of a UTF-8 file, line ends as they are; raises `UserError` saying that `what` was expected."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError:
+        raise UserError(f"{path}: expected {what}, found nothing that can be read; check the path") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected {what} in UTF-8, found other bytes; save it as UTF-8") from None
+
+
+def write_atomic(path: str | Path, data: bytes | str) -> None:
+    """Write `data` (text as UTF-8) so that `path` holds all of it or what it held before; makes its folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{gethostname()}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """`write_atomic` of indented JSON; NaN is refused because JSON has none."""
+    write_atomic(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold `path` against other processes; the system lets go of it when this one ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            import fcntl
+        except ImportError:  # a system without such locks: two writers at once are the user's to avoid
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `write_atomic` left below `folder` when a process of this machine died."""
+    for path in folder.rglob(f".*.{gethostname()}.*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,65 @@
+"""How TAVDiff is trained: by its preset, unless the caller says otherwise, and as its record then states."""
+
+import json
+
+import pytest
+
+from saliency_bench.errors import UserError
+from saliency_bench.harness.train import train_model
+from saliency_bench.models.tavdiff.model import TAVDiffModel, shipped
+from saliency_bench.models.tavdiff.weights import load_weights, weights_name
+from saliency_bench.spec import TrainSpec
+
+SETTINGS = ("learning_rate", "warmup", "clip_norm", "weight_decay", "average")
+
+
+def train(out, **words):
+    words = {"steps": 1, "batch": 2, "workers": 0, "out": out} | words
+    return train_model("tavdiff", "TA", "nano", "avt-causal", **words)
+
+
+def settings(out) -> tuple:
+    """What spec.json and the record beside the weights say, which has to be the same."""
+    spec = TrainSpec.model_validate_json(next(out.rglob("spec.json")).read_text())
+    recorded = load_weights(next(out.rglob("*.safetensors")))[1]["spec"]
+    assert [recorded[name] for name in SETTINGS] == [getattr(spec, name) for name in SETTINGS]
+    return tuple(recorded[name] for name in SETTINGS)
+
+
+def test_the_preset_says_how_to_train(tmp_path):
+    train(tmp_path)
+    assert settings(tmp_path) == (1e-3, 100, 1.0, 0.01, 0.998)
+
+
+def test_the_caller_may_say_otherwise(tmp_path):
+    options = {"training.clip_norm": 0.5, "training.average": 0, "training.warmup": 3}
+    train(tmp_path, learning_rate=2e-3, options=options)
+    assert settings(tmp_path) == (2e-3, 3, 0.5, 0.01, 0)
+
+
+def test_the_paper_preset_trains_as_the_paper_does():
+    assert TAVDiffModel.training_defaults("paper")["learning_rate"] == 1e-4
+    assert set(TAVDiffModel.training_defaults("paper")) == set(SETTINGS)
+
+
+def test_a_training_begun_with_the_same_settings_in_words_goes_on(tmp_path):
+    done = train(tmp_path, average=0.998, learning_rate=1e-3)
+    path = done.weights.parent / "spec.json"
+    written = json.loads(path.read_text())
+    assert not {"training", "settings"} & written.keys() and TrainSpec(**written).average == 0.998
+    assert train(tmp_path).new_steps == 0
+    with pytest.raises(UserError, match="average"):
+        train(tmp_path, average=0.5)
+
+
+def test_a_start_is_named_without_a_network_and_must_fit_before_anything_is_written(tmp_path, monkeypatch):
+    begun, create = [], TAVDiffModel.create.__func__
+    monkeypatch.setattr(TAVDiffModel, "create", classmethod(lambda *a: begun.append(a) or create(*a)))
+    first = train(tmp_path / "a").weights
+    begun.clear()
+    second = train(tmp_path / "b", init=first)
+    assert len(begun) == 1 and load_weights(second.weights)[1]["spec"]["init"] == weights_name(first)
+    with pytest.raises(UserError, match="share tensors"):
+        train(tmp_path / "c", init=shipped("nano", "V"), options={
+            "denoiser.width": 64, "denoiser.time_width": 32, "denoiser.patch": 16, "denoiser.depth": 1})
+    assert not list((tmp_path / "c").rglob("spec.json"))
