@@ -8,8 +8,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import saliency_bench
@@ -36,8 +36,11 @@ def provenance(**extra: object) -> dict[str, object]:
 def code_id() -> str:
     """First 12 hex digits of a hash over the package's source: which code made a score."""
     digest = hashlib.sha256()
-    for package in (saliency_bench, import_module("saliency_bench.models"), import_module("saliency_bench.baselines")):
-        root = Path(str(package.__file__)).parent
+    for package in ("saliency_bench", "saliency_bench.models", "saliency_bench.baselines"):
+        found = find_spec(package)
+        if found is None or found.origin is None:
+            continue
+        root = Path(found.origin).parent
         for path in sorted(root.rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
