@@ -11,7 +11,7 @@ test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/ready
-	$(BIN)/python -m pytest tests/bench/bench_metrics.py --benchmark-only -q --benchmark-columns=median,iqr,rounds
+	$(BIN)/python -m pytest tests/bench/bench_*.py --benchmark-only -q --benchmark-columns=median,iqr,rounds
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -12,40 +12,32 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
+from saliency_bench.cli_data import data_app
+from saliency_bench.cli_options import (
+    DataRoot,
+    Device,
+    Fold,
+    Json,
+    Out,
+    ProtocolName,
+    Sets,
+    Split,
+    err_console,
+    model_options,
+    out_console,
+    say,
+    words,
+)
 from saliency_bench.errors import UserError
 
 app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Benchmark and evaluation suite for text-audio-visual video saliency.")
-data_app = typer.Typer(no_args_is_help=True, help="Import, check and describe data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="List models and check them against reference values.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 
-out_console, err_console = Console(), Console(stderr=True)
-
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the model.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Out = Annotated[Path, typer.Option(help="Folder of the runs.")]
-Split = Annotated[str, typer.Option(help="test, train or all; what the set has by default.")]
-Fold = Annotated[int | None, typer.Option(min=1, help="Number of the fold lists; all folds' test videos by default.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1 or vinet-v1.")]
-
-
-def _options(pairs: list[str] | None, **more: Any) -> dict[str, Any]:
-    """{"steps": 4, ...} from KEY=VALUE texts; values are JSON where they parse as JSON, else text."""
-    options = {k: v for k, v in more.items() if v is not None}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--set {pair}: expected KEY=VALUE, for example --set steps=8")
-        try:
-            options[key.strip()] = json.loads(value)
-        except json.JSONDecodeError:
-            options[key.strip()] = value
-    return options
+CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # of the click that typer uses, a copy of its own or not
 
 
 @app.command()
@@ -59,10 +51,13 @@ def run(
     caption: Annotated[str, typer.Option(help="One caption for every frame of every video.")] = "",
     split: Split = "",
     fold: Fold = None,
+    data_root: DataRoot = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling noise.")] = 0,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Windows at once.")] = 8,
     out: Out = Path("runs"),
+    allow_missing: Annotated[bool, typer.Option(
+        "--allow-missing", help="Leave out, by name, videos that lack what a mode needs.")] = False,
     settings: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -75,13 +70,16 @@ def run(
 
     registry.load("protocols", protocol)
     request = harness.Request(
-        model, tuple(_words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
-        harness.choose_device(device), out, _options(settings, steps=steps))
+        model, tuple(words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
+        harness.choose_device(device), out, model_options(settings, steps=steps))
     models = harness.load_models(request)
-    opened = [d for name in _words(datasets, "--datasets") for d in resolve(name, split or None, fold)]
+    opened = [d for name in words(datasets, "--datasets")
+              for d in resolve(name, split or None, fold, data_root=data_root)]
     opened = list({d.manifest: d for d in opened}.values())
     if caption:
         opened = [with_caption(d, caption) for d in opened]
+    if allow_missing:
+        opened = [harness.leave_out_lacking(d, list(models)) for d in opened]
     with Bars(err_console) as bars:
         records = harness.run(request, opened, bars, models)
     show(records, opened, out, as_json, out_console)
@@ -95,6 +93,7 @@ def score(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse if a frame has no map.")] = False,
     split: Split = "",
     fold: Fold = None,
+    data_root: DataRoot = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -104,7 +103,7 @@ def score(
     from saliency_bench.report.progress import Bars
     from saliency_bench.report.show import show
 
-    opened = resolve(dataset, split or None, fold)
+    opened = resolve(dataset, split or None, fold, data_root=data_root)
     with Bars(err_console) as bars:
         records = score_maps(maps, opened, protocol, out, strict, bars)
     show(records, opened, out, as_json, out_console)
@@ -117,6 +116,7 @@ def train(
     preset: Annotated[str, typer.Option(help="Size of the network: nano or paper.")] = "nano",
     dataset: Annotated[str, typer.Option(help="avt-causal (endless) or a folder with a train list.")] = "avt-causal",
     fold: Annotated[int | None, typer.Option(min=1, help="Number of the fold whose train list to use.")] = None,
+    data_root: DataRoot = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Measure the speed, then choose the steps.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 16,
@@ -138,9 +138,10 @@ def train(
     if (steps is None) == (minutes is None):
         raise UserError("train: give either --steps N or --minutes M")
     with TrainBar(err_console) as bar:
-        trained = train_model(model, mode, preset, dataset, fold=fold, steps=steps, minutes=minutes, batch=batch,
-                              learning_rate=learning_rate, average=average, seed=seed, device=choose_device(device),
-                              workers=workers, out=out, init=init, options=_options(settings), progress=bar)
+        trained = train_model(model, mode, preset, dataset, fold=fold, data_root=data_root, steps=steps,
+                              minutes=minutes, batch=batch, learning_rate=learning_rate, average=average, seed=seed,
+                              device=choose_device(device), workers=workers, out=out, init=init,
+                              options=model_options(settings), progress=bar)
     path = trained.weights
     if not trained.new_steps:
         out_console.print(f"{path.parent}: this training was complete ({trained.steps} steps); nothing was done",
@@ -170,82 +171,78 @@ def predict(
     from saliency_bench.report.progress import Bars
 
     request = Request(model, (mode,) if mode else (), weights=weights, seed=seed, batch=batch,
-                      device=choose_device(device), options=_options(settings, steps=steps))
+                      device=choose_device(device), options=model_options(settings, steps=steps))
     with Bars(err_console) as bars:
         done = predict_video(video, out, request, caption, maps, bars)
-    out_console.print(done, soft_wrap=True, highlight=False)
+    say(done)
 
 
-@data_app.command("import")
-def data_import(
-    video: Annotated[Path, typer.Argument(help="The video file.")],
-    gaze: Annotated[Path, typer.Option(help="CSV (observer,frame,x,y[,t]), .mat or .npz.")],
-    out: Annotated[Path, typer.Option(help="Folder of the data set; made or added to.")],
-    var: Annotated[str, typer.Option(help="Variable of the .mat or key of the .npz.")] = "",
-    screen: Annotated[str, typer.Option(help="WxH of the screen the video was centred on.")] = "",
-    caption: Annotated[str, typer.Option(help="One caption for the whole video.")] = "",
-    captions: Annotated[Path | None, typer.Option(help="Captions by frame (.jsonl).")] = None,
-    sigma_px: Annotated[float | None, typer.Option(min=0.0, help="Density's s.d. in pixels.")] = None,
-    sigma_deg: Annotated[float | None, typer.Option(min=0.0, help="Density's s.d. in degrees.")] = None,
-    px_per_degree: Annotated[float | None, typer.Option(min=0.0, help="Pixels a degree, for --sigma-deg.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the video; its file's by default.")] = "",
-    set_name: Annotated[str, typer.Option(help="Name of the set; the folder's by default.")] = "",
-    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in a CSV.")] = 0,
-    map_size: Annotated[str, typer.Option(help="WxH of the maps; the video's size by default.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Import over another video of that name.")] = False,
+@app.command("predict-set")
+def predict_set(
+    model: Annotated[str, typer.Argument(help="A registered model.")],
+    dataset: Annotated[str, typer.Option(help="Name or folder of the data set; its truth is not needed.")],
+    out: Annotated[Path, typer.Option(help="Folder of the maps: <video>/0001.png, ...")],
+    mode: Annotated[str, typer.Option(help="Modalities to show the model, e.g. V.")] = "",
+    split: Split = "",
+    fold: Fold = None,
+    data_root: DataRoot = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    weights: Annotated[Path | None, typer.Option()] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(min=1)] = 8,
+    settings: Sets = None,
 ) -> None:
-    """Make a data set (STAViS layout) of a video and the gaze of its observers."""
-    from saliency_bench.data.prepare import import_video
+    """Write MODEL's maps for every frame of a data set, as DHF1K's held-out test wants them and `score` reads them."""
+    from saliency_bench.data.resolve import resolve
+    from saliency_bench.harness.predict_set import predict_sets
+    from saliency_bench.harness.run import Request, choose_device
+    from saliency_bench.report.progress import Bars
+
+    request = Request(model, (mode,) if mode else (), weights=weights, seed=seed, batch=batch,
+                      device=choose_device(device), options=model_options(settings, steps=steps))
+    opened = resolve(dataset, split or None, fold, data_root=data_root, truth=False)
+    with Bars(err_console) as bars:
+        lines = predict_sets(request, opened, out, bars)
+    say("\n".join(lines))
+
+
+@app.command()
+def caption(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a data set.")],
+    model: Annotated[str, typer.Option(
+        help="BLIP-2 by its name on the hub, or a local folder.")] = "Salesforce/blip2-opt-2.7b",
+    every: Annotated[int | None, typer.Option(min=1, help="Frames between captions; 1 s by default.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Frames at once.")] = 8,
+    videos: Annotated[str, typer.Option(help="Comma-separated videos; all by default.")] = "",
+    skip_static: Annotated[float | None, typer.Option(
+        min=0, help="Skip frames that differ by less than so many grey levels from the last one captioned.")] = None,
+    prompt: Annotated[str, typer.Option(help="What is asked; the paper's words by default.")] = "",
+    prompt_format: Annotated[str, typer.Option(help="plain, or qa: Question: ... Answer:")] = "plain",
+    revision: Annotated[str, typer.Option(help="Revision of a model on the hub.")] = "",
+    download: Annotated[bool, typer.Option("--download", help="Fetch the model where it is not here.")] = False,
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16; by the device where not given.")] = "",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest caption, in tokens.")] = 40,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the captions; that of the data set by default.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over captions made otherwise.")] = False,
+) -> None:
+    """Caption the frames of a data set with BLIP-2; resumes where it stopped."""
+    from saliency_bench import registry
+    from saliency_bench.data.caption_set import caption_set
+    from saliency_bench.harness.run import choose_device
     from saliency_bench.report.progress import Bar
 
+    asked = {"prompt": prompt} if prompt else {}
+    captioner = registry.load("captioners", "blip2")(
+        model, choose_device(device), revision=revision or None, download=download, prompt_format=prompt_format,
+        max_new_tokens=max_new_tokens, dtype=dtype or None, **asked)
     with Bar("frames", err_console) as bar:
-        summary = import_video(video, gaze, out, name=name or None, set_name=set_name or None, var=var or None,
-                               screen=screen or None, sigma_px=sigma_px, sigma_deg=sigma_deg,
-                               px_per_degree=px_per_degree, captions=captions, caption=caption or None,
-                               first_frame=first_frame, map_size=map_size or None, replace=replace, progress=bar)
-    out_console.print("\n".join(summary.lines()), soft_wrap=True, highlight=False, markup=False)
-
-
-@data_app.command("check")
-def data_check(
-    folder: Annotated[Path, typer.Argument(help="Folder of a data set.")],
-    deep: Annotated[bool, typer.Option("--deep", help="Decode every file.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="Write frames with their fixations drawn on them (PNG).")] = None,
-) -> None:
-    """Say what is in a data set and the first thing that does not match."""
-    from saliency_bench.data.check import check
-
-    report = check(folder, deep=deep)
-    out_console.print(report.text(), soft_wrap=True, highlight=False, markup=False)
-    if picture is not None:
-        from PIL import Image
-
-        from saliency_bench.data.resolve import resolve
-        from saliency_bench.report.overlay import gaze_sheet
-
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(gaze_sheet(resolve(str(folder), "all"))).save(picture, "PNG")
-        out_console.print(f"picture: {picture}", soft_wrap=True, highlight=False, markup=False)
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@data_app.command("info")
-def data_info(name: Annotated[str, typer.Argument(help="avt-causal or a folder.")]) -> None:
-    """Describe a data set; for avt-causal also what each mode can know (oracle - floor)."""
-    from saliency_bench.data.resolve import resolve
-
-    for dataset in resolve(name):
-        out_console.print(f"{dataset.name} ({dataset.split}): {len(dataset)} videos, manifest {dataset.manifest[:12]}",
-                          highlight=False)
-        for key, value in dataset.notes.items():
-            out_console.print(f"  {key}: {value}", highlight=False, markup=False, soft_wrap=True)
-        for problem in dataset.problems:
-            out_console.print(f"  ! {problem}", highlight=False, markup=False, soft_wrap=True)
-        if dataset.oracle is not None:
-            from saliency_bench.data.causal_gaps import oracle_gaps, table
-
-            out_console.print(table(oracle_gaps(dataset)), highlight=False, markup=False, soft_wrap=True)
+        done = caption_set(dataset, captioner, every=every, batch=batch,
+                           videos=words(videos, "--videos") if videos else None, skip_static=skip_static, out=out,
+                           replace=replace, data_root=data_root, progress=bar)
+    say("\n".join(done.lines()))
 
 
 @models_app.command("list")
@@ -278,29 +275,37 @@ def models_parity(
         raise typer.Exit(1)
 
 
-def _words(text: str, option: str) -> list[str]:
-    words = [w.strip() for w in text.split(",") if w.strip()]
-    if not words:
-        raise UserError(f"{option}: expected one or more names, found {text!r}")
-    return words
-
-
 def main() -> NoReturn:
     """Entry point: a user's mistake is one line on stderr and exit code 2, never a traceback."""
     try:
-        app()
+        code = app(prog_name="saliency-bench", standalone_mode=False)
     except UserError as error:
         err_console.print(f"Error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
         sys.exit(2)
+    except CLICK_ERROR as error:
+        _usage(error)
+        sys.exit(2)
+    except typer.Abort:
+        code = 130
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         err_console.print(f"Error: {where}{error.strerror or error}", style="red", soft_wrap=True, markup=False)
         sys.exit(2)
-    except SystemExit as done:
-        if done.code == 130:
-            err_console.print("Interrupted; run the same command again to go on where it stopped.")
-        raise
-    sys.exit(0)
+    if code == 130:
+        err_console.print("Interrupted; run the same command again to go on where it stopped.")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Any) -> None:
+    """One line for an option or argument that is wrong; the help where nothing was typed after a group's name."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "saliency-bench"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    err_console.print(f"Error: {path}: {message}; see `{path} --help`", style="red", soft_wrap=True, highlight=False,
+                      markup=False)
 
 
 if __name__ == "__main__":

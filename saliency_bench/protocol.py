@@ -10,6 +10,9 @@ a data set (the frame-pooled mean is kept beside it).
     stavis-v1   frames from the 9th; 8-bit JPEG at the map's own size and a blur of 2 px; NaN dropped metric by
                 metric, but SIM of an empty density is a 0 that counts
     vinet-v1    all frames; maps at frame size, 11x11 blur, min-max, 8-bit JPEG; NaN dropped metric by metric
+
+A video that the test lists of several folds hold (AVAD has three) counts once under the first two, and once in each
+list under the others, whose authors average over folds.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ class Protocol:
     common      : every model is scored on the same frames, those whose truth is not degenerate; a constant map is the
                   uniform map (CC 0, NSS 0, AUC-J 0.5).  Otherwise a metric that is NaN is dropped by itself.
     sim_zero    : an empty density scores SIM 0 and counts (STAViS's scripts)
+    per_list    : a video that several test lists hold counts once in each, as where folds are scored one by one and
+                  averaged; otherwise every video counts once
     """
 
     name: str
@@ -52,6 +57,7 @@ class Protocol:
     post: PostProcess = field(default=lambda prediction, size: prediction)
     common: bool = False
     sim_zero: bool = False
+    per_list: bool = False
 
     def score(self, prediction: np.ndarray, truth: FrameTruth, frame_size: Size) -> tuple[dict[str, float], str]:
         """Scores of one frame and a note on what was out of the ordinary ("" where nothing was).
@@ -174,9 +180,10 @@ STAVIS_V1 = Protocol(
     "stavis-v1",
     "STAViS's evaluation: frames 1-8 left out, maps through 8-bit JPEG (quality 75) at their own size, a blur of "
     "2 px there, undefined metrics dropped one by one while SIM of an empty density counts as 0",
-    first_frame=8, post=_stavis, sim_zero=True)
+    first_frame=8, post=_stavis, sim_zero=True, per_list=True)
 VINET_V1 = Protocol(
     "vinet-v1",
     "ViNet's evaluation: maps resized to the frame, blurred by 11x11, min-max, 8-bit JPEG (quality 100); the "
     "reversed start-up windows are the model's own; video mean and frame mean are both kept",
-    post=_vinet)
+    post=_vinet, per_list=True)
+PROTOCOLS = {p.name: p for p in (AV6_CLEAN, MIT, STAVIS_V1, VINET_V1)}

@@ -36,6 +36,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "windows": "saliency_bench.models.adapter:Windows",
         "maps": "saliency_bench.models.maps_folder:MapsFolder",
     },
+    "captioners": {
+        "blip2": "saliency_bench.models.captioner:load",
+    },
     "parity": {
         "models": "saliency_bench.models.encoders.parity:parity",
     },

@@ -1,5 +1,7 @@
 """Caption files: what is read, what is kept, and how each mistake is named."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -111,3 +113,110 @@ def test_any_text_is_read_whole_or_refused(text: str) -> None:
 def test_written_captions_are_read_back(by_frame: dict[int, str], fields: dict[str, object]) -> None:
     text = "\n".join(json.dumps({"frame": k + 1, "text": v, **fields}) for k, v in by_frame.items())
     assert captions.parse(text, "here") == {k: {"text": v.strip(), **fields} for k, v in by_frame.items()}
+
+
+def put(folder: Path, name: str, content: str) -> Path:
+    (folder / name).write_bytes(content.encode())
+    return folder / name
+
+
+@pytest.mark.parametrize("name, content", [
+    ("v.csv", "frame,text\n1,a dog\n26,a cat\n"),
+    ("v.csv", 'text,frame\r\n"a cat",26\r\n\r\na dog,1\r\n'),
+    ("v.CSV", "\ufefftext, frame\na dog, 1\na cat,26"),
+    ("v.txt", "1\ta dog\n26\ta cat\n"),
+    ("v.txt", "\n 26\t a cat\r\n1\ta dog\r\n"),
+    ("v.jsonl", '{"frame": 1, "text": "a dog"}\n{"text": "a cat", "frame": 26}'),
+])
+def test_each_form_gives_the_same_captions(tmp_path: Path, name: str, content: str) -> None:
+    assert captions.read(put(tmp_path, name, content)) == {0: "a dog", 25: "a cat"}
+
+
+@pytest.mark.parametrize("name, content", [
+    ("v.txt", "four people talk\n"), ("v.txt", "\nfour people talk"), ("v.csv", "text\nfour people talk\n"),
+])
+def test_a_sentence_without_a_frame_is_said_of_the_whole_video(tmp_path: Path, name: str, content: str) -> None:
+    assert captions.read(put(tmp_path, name, content)) == {0: "four people talk"}
+
+
+def test_a_sentence_may_hold_commas_quotes_numbers_and_tabs(tmp_path: Path) -> None:
+    assert captions.read(put(tmp_path, "v.csv", 'frame,text\n1,"a dog, ""Rex"", and\n2 cats"\n')) == {
+        0: 'a dog, "Rex", and\n2 cats'}
+    assert captions.read(put(tmp_path, "v.txt", "3 dogs\tand a cat")) == {0: "3 dogs\tand a cat"}
+    assert captions.read(put(tmp_path, "v.txt", "7\t3 dogs\tand a cat")) == {6: "3 dogs\tand a cat"}
+
+
+def test_columns_of_a_table_are_kept_as_fields_where_they_state_something(tmp_path: Path) -> None:
+    path = put(tmp_path, "v.csv", "model,frame,text,by,\nm,1,a dog,,x\nm,3,a cat,ann,\n")
+    assert captions.read_rows(path) == {0: {"text": "a dog", "model": "m"},
+                                        2: {"text": "a cat", "model": "m", "by": "ann"}}
+
+
+@pytest.mark.parametrize("name, content, words", [
+    ("v.csv", "frame,text\n1,a dog\n2,a cat, too\n", ["v.csv, line 3", "2 values", "found 3", "quote"]),
+    ("v.csv", "frame,text\n1,a dog\n1,a cat\n", ["v.csv, line 3", "second one for frame 1"]),
+    ("v.csv", 'frame,text\n1,"two\nlines"\nx,a cat\n', ["v.csv, line 4", "from 1", "'x'"]),
+    ("v.csv", "frame,text\n0,a dog\n", ["v.csv, line 2", "from 1"]),
+    ("v.csv", "frame,text\n1.0,a dog\n", ["v.csv, line 2", "1.0"]),
+    ("v.csv", "frame,text\n,a dog\n", ["v.csv, line 2", "from 1"]),
+    ("v.csv", "frame,text\n1,\n", ["v.csv, line 2", "sentence"]),
+    ("v.csv", 'frame,text\n1,"a dog\n', ["v.csv, line 2", "quote"]),
+    ("v.csv", "frame,text\n", ["v.csv", "at least one caption"]),
+    ("v.csv", "frame;text\n1;a dog\n", ["v.csv", "frame;text", "write frame,text"]),
+    ("v.csv", "text,frame,text\na,1,b\n", ["v.csv", "distinct"]),
+    ("v.csv", "", ["v.csv", "write frame,text"]),
+    ("v.csv", "text\na dog\na cat\n", ["v.csv", "column frame for 2 captions"]),
+    ("v.txt", "a dog\na cat\n", ["v.txt, line 1", "a tab"]),
+    ("v.txt", "1\ta dog\n2 a cat\n", ["v.txt, line 2", "a tab"]),
+    ("v.txt", "1\ta dog\n1\ta cat\n", ["v.txt, line 2", "second one for frame 1"]),
+    ("v.txt", "0\ta dog\n", ["v.txt, line 1", "from 1"]),
+    ("v.txt", "1\t \n", ["v.txt, line 1", "sentence"]),
+    ("v.txt", " \n", ["v.txt", "at least one caption"]),
+    ("v.srt", "1\ta dog\n", ["v.srt", ".jsonl, .csv, .txt"]),
+])
+def test_each_mistake_of_the_other_forms_is_named(tmp_path: Path, name: str, content: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        captions.read(put(tmp_path, name, content))
+    one_line(error, *words)
+
+
+def test_the_one_caption_file_of_a_video_is_found_whatever_its_ending(tmp_path: Path) -> None:
+    assert captions.find(tmp_path / "absent", "v") is None
+    put(tmp_path, "v2.jsonl", "")
+    assert captions.find(tmp_path, "v") is None
+    table = put(tmp_path, "a.b.csv", "text\na dog\n")
+    assert captions.find(tmp_path, "a.b") == table
+    put(tmp_path, "a.b.txt", "a cat")
+    with pytest.raises(UserError) as error:
+        captions.find(tmp_path, "a.b")
+    one_line(error, "a.b.csv", "a.b.txt", "remove all but one")
+
+
+@given(st.text())
+def test_any_table_or_text_is_read_or_refused(text: str) -> None:
+    for read in (captions.parse_csv, captions.parse_text):
+        try:
+            rows = read(text, "v")
+        except UserError as error:
+            assert "\n" not in str(error) and str(error).startswith("v")
+        else:
+            assert rows and all(frame >= 0 and row["text"].strip() for frame, row in rows.items())
+
+
+@given(st.dictionaries(st.integers(0, 10**6), SENTENCES, min_size=1))
+def test_a_table_and_lines_with_tabs_say_what_was_put_into_them(by_frame: dict[int, str]) -> None:
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("frame", "text"), *((frame + 1, text) for frame, text in by_frame.items())])
+    expected = {frame: {"text": text.strip()} for frame, text in by_frame.items()}
+    if not any("\0" in text for text in by_frame.values()):
+        assert captions.parse_csv(table.getvalue(), "v.csv") == expected
+    if not any("\n" in text for text in by_frame.values()):
+        lines = "\n".join(f"{frame + 1}\t{text}" for frame, text in by_frame.items())
+        assert captions.parse_text(lines, "v.txt") == expected
+
+
+def test_rows_keep_the_fields_of_their_own(tmp_path: Path) -> None:
+    rows = {4: {"text": "b", "checked": True}, 0: {"text": "a"}}
+    captions.write_rows(tmp_path / "v.jsonl", rows)
+    assert captions.read_rows(tmp_path / "v.jsonl") == rows
+    assert (tmp_path / "v.jsonl").read_text().startswith('{"frame": 1, "text": "a"}\n{"frame": 5,')

@@ -45,9 +45,37 @@ def test_a_sound_set_is_described_and_has_no_mismatch(root):
     report = check(root, deep=True)
     assert report.ok and report.problems == []
     assert report.lines[0] == "tiny: 2 videos, 12 frames, STAViS layout"
-    assert report.lines[1] == ("  V1: 6 frames 32x24 at 25.000 fps, TAV, maps 64x48, 4 observers, "
+    assert report.lines[1] == ("  V1: 6 frames 32x24 at 25.000 fps, TAV, 1 caption, maps 64x48, 4 observers, "
                                "4 fixations in the median frame")
+    assert report.lines[-1] == "  captions: 2 of 2 videos, one every 6 frames in the median; first caption at frame 1"
     assert report.text().endswith("no mismatch found")
+
+
+def write_captions(root, video, frames):
+    lines = [f'{{"frame": {frame}, "text": "words"}}\n' for frame in frames]
+    place(root, "captions", "tiny", f"{video}.jsonl").write_text("".join(lines))
+
+
+def test_coverage_is_stated_in_frames_from_one_caption_to_the_next(root):
+    write_captions(root, "V1", [1, 2, 3, 6])
+    write_captions(root, "V2", [2, 4, 6])
+    report = check(root)
+    assert report.ok and ", 4 captions, " in report.lines[1]
+    assert report.lines[-1] == ("  captions: 2 of 2 videos, one every 1.5 frames in the median; "
+                                "first caption at frame 1 to 2")
+
+
+def test_videos_without_captions_are_named(root):
+    place(root, "captions", "tiny", "V1.jsonl").unlink()
+    assert check(root).lines[-1].endswith("captions: 1 of 2 videos, one every 6 frames in the median; "
+                                          "first caption at frame 1 (videos without: V1)")
+    bad = place(root, "captions", "tiny", "V2.jsonl")
+    bad.write_text("words\n")
+    report = check(root)
+    assert report.lines[-1] == "  captions: none" and "captions that cannot be read" in report.lines[2]
+    bad.unlink()
+    report = check(root)
+    assert report.ok and report.lines[-1] == "  captions: none"
 
 
 def cut_frame(root):

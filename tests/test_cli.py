@@ -9,26 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saliency_bench import cli, registry
+from saliency_bench import registry
 from saliency_bench.data.media import probe, read_audio, write_video
 from saliency_bench.data.stavis import StavisWriter
 from tests.toys import ToyFrames, ToyTruth
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
-
-
-@pytest.fixture
-def type_(monkeypatch, capsys):
-    """Type a command: returns (exit code, stdout, stderr)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["saliency-bench", *map(str, words)])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(done.value.code or 0), out, err
-
-    return run
 
 
 def refused(result: tuple[int, str, str], *words: str) -> None:
@@ -128,11 +114,26 @@ def test_another_seed_gives_other_maps(type_, tiny, tmp_path):
 
 def test_a_mode_without_its_modality_is_refused_and_a_caption_helps(type_, silent, tmp_path):
     refused(type_("run", "tavdiff", "--modes", "TAV", "--datasets", silent, "--out", tmp_path),
-            "needs a caption and sound", "--modes V", "--caption")
+            "needs a caption and sound", "--modes V")
+    refused(type_("run", "tavdiff", "--modes", "TV", "--datasets", silent, "--out", tmp_path), "needs a caption",
+            "or give --caption TEXT")
     assert type_("run", "tavdiff", "--modes", "V", "--datasets", silent, "--out", tmp_path)[0] == 0
     code, out, _ = type_("run", "tavdiff", "--modes", "TV", "--datasets", silent, "--out", tmp_path, "--caption",
                          "a blue star")
     assert code == 0 and "tavdiff(TV)" in out
+
+
+def test_videos_that_lack_a_modality_are_left_out_of_every_mode_where_that_is_asked(type_, tmp_path):
+    root = write_set(tmp_path / "tiny")
+    (root / "video_audio/tiny/v1/v1.wav").unlink()
+    words = ("run", "tavdiff", "--modes", "TA,TV", "--datasets", root, "--out", tmp_path / "runs", "--device", "cpu")
+    refused(type_(*words), "needs sound, which 1 of 3 videos", "v1", "--allow-missing scores the other 2 in every mode")
+    code, out, _ = type_(*words, "--allow-missing")
+    assert code == 0 and out.rstrip().endswith("tiny: scored 18 of 27 frames; not scored: 9 no sound")
+    assert "tiny/v1: has no sound; left out of every mode" in out
+    whole = json.loads(type_("run", "tavdiff", "--modes", "TV", "--datasets", root, "--out", tmp_path / "runs",
+                             "--device", "cpu", "--json", "--allow-missing")[1])["rows"][0]
+    assert whole["n_videos"] == 3
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -240,7 +241,7 @@ def test_the_sets_own_maps_score_cc_1(type_, tiny, tmp_path):
 def test_missing_maps_are_counted_and_named_or_refused(type_, tiny, tmp_path):
     maps = write_maps(tiny, tmp_path / "maps", skip=(4,))
     code, out, _ = type_("score", maps, "--dataset", tiny, "--out", tmp_path / "runs")
-    assert code == 0 and "v1: 1 of 9 frames" in out and "3 frames with no map" in out
+    assert code == 0 and "v1: 1 of 9 frames" in out and "maps: scored 24 of 27 frames; not scored: 3 no map" in out
     (maps / "stray").mkdir()
     for _ in range(2):  # the second time everything is in the store
         assert "! " in type_("score", maps, "--dataset", tiny, "--out", tmp_path / "runs")[1]

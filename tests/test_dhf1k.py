@@ -1,5 +1,6 @@
 """The DHF1K layout: whole sets, single videos, DHF1K's own two trees, and what is said of missing files."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,3 +243,79 @@ def test_real_sequence_of_ucf_sports() -> None:
     assert clip.frames.read([10, 15]).shape == (2, 404, 720, 3)  # the two frames that are JPEG
     marked = [int(truth.frame(i).fixations.sum()) for i in range(54)]
     assert (min(marked), max(marked)) == (215, 593)
+
+
+def three_trees(root: Path, n: int = 4) -> Path:
+    """frames/<n>, maps/<n>, fixation/<n>, called by plain numbers, as one family of loaders expects."""
+    for video in (1, 601):
+        for i in range(1, n + 1):
+            for folder, image in (("frames", picture(i)), ("maps", picture(i, (24, 32), 1)),
+                                  ("fixation", fixation_points(i, (24, 32)) * 255)):
+                (root / folder / str(video)).mkdir(parents=True, exist_ok=True)
+                name = f"{i}.png" if folder == "frames" else f"{i:04d}.png"
+                Image.fromarray(image).save(root / folder / str(video) / name)
+    return root
+
+
+def test_three_trees_of_plain_numbers_give_dhf1ks_names(tmp_path: Path) -> None:
+    dataset = dhf1k.open_set(three_trees(tmp_path))
+    assert (dataset.names, dataset.problems) == (["0001", "0601"], ())
+    sample = opened(dataset, 1)
+    np.testing.assert_array_equal(sample.clip.frames.read([1])[0], picture(2))
+    np.testing.assert_array_equal(sample.truth.frame(1).fixations, fixation_points(2, (24, 32)))
+
+
+def test_in_three_trees_frame_10_follows_frame_9(tmp_path: Path) -> None:
+    clip = opened(dhf1k.open_set(three_trees(tmp_path, 11))).clip
+    np.testing.assert_array_equal(clip.frames.read([8, 9, 10]), [picture(9), picture(10), picture(11)])
+
+
+@pytest.mark.parametrize("make", [lambda root: layouts.dhf1k(root, ("0001", "0601")), three_trees,
+                                  lambda root: distributed(root, v0001=4, v0601=4)])
+def test_every_layout_has_the_validation_videos_as_its_default(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    root = make(tmp_path)
+    assert dhf1k.recognise(root) and dhf1k.default_split(root) == "val"
+    assert dhf1k.open_set(root, "val").names == ["0601"]
+
+
+def test_test_videos_are_the_default_where_their_truth_is_here(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path / "training", videos=("a",))
+    layouts.dhf1k(tmp_path / "testing", videos=("b",))
+    assert dhf1k.default_split(tmp_path) == "test" and dhf1k.default_split(tmp_path / "training") == "all"
+
+
+def hidden(root: Path) -> Path:
+    """Videos 0601 with and 0701 without truth."""
+    layouts.dhf1k(root, ("0601", "0701"))
+    for folder in ("maps", "fixation"):
+        shutil.rmtree(root / "0701" / folder)
+    return root
+
+
+def test_a_test_video_without_truth_can_be_opened_to_be_predicted(tmp_path: Path) -> None:
+    dataset = dhf1k.open_set(hidden(tmp_path), "test", truth=False)
+    sample = opened(dataset)
+    assert (dataset.names, dataset.problems, sample.clip.n_frames) == (["0701"], (), 4)
+    assert sample.truth.n_frames == 4 and sample.truth.gaze() is None
+    with pytest.raises(UserError) as error:
+        sample.truth.frame(0)
+    one_line(error, "0701", "truth")
+
+
+def test_a_test_video_without_truth_is_left_out_of_what_is_scored_and_counted(tmp_path: Path) -> None:
+    dataset = dhf1k.open_set(hidden(tmp_path))
+    assert dataset.names == ["0601"] and dataset.losses == [("0701", 4, dhf1k.HELD)]
+    (line,) = dataset.remarks
+    assert "1 videos have frames and no truth (0701" in line and "predict-set" in line
+    with pytest.raises(UserError) as error:
+        dhf1k.open_set(tmp_path, "test")
+    one_line(error, "0701", "predict-set")
+
+
+def test_a_training_video_without_truth_is_a_problem(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path)
+    for folder in ("maps", "fixation"):
+        shutil.rmtree(tmp_path / "0001" / folder)
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.problems == ("0001: found 4 frames, 0 maps, 0 fixation maps; left out",)
+    assert dataset.remarks == () and dataset.losses == [("0001", 4, "frame, map or fixation map missing")]

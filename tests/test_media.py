@@ -1,6 +1,9 @@
 """Reading and writing media: frames by time stamp, sound, and the excerpt of a window."""
 
 import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saliency_bench.data import media
+from saliency_bench.data import media, video_index
 from saliency_bench.data.audio import write_wav
 from saliency_bench.data.clip import Audio
+from saliency_bench.data.video import VideoFrames
+from saliency_bench.data.video_index import Index
 from saliency_bench.errors import UserError
 
 from .layouts import one_line, picture, shared, truncate
@@ -163,6 +168,167 @@ def test_sound_may_outlast_the_frames(video: Path) -> None:
 def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
     media.write_video(tmp_path / "mute.mp4", frames_of(3), 25)
     assert media.read_audio(tmp_path / "mute.mp4") is None
+
+
+def indexed(path: Path) -> Index:
+    """The index a reader starts with: nothing is known about the file."""
+    video_index._known.clear()
+    return video_index.index(path)
+
+
+def test_several_threads_may_read_one_video(video: Path) -> None:
+    source = media.open_frames(video)
+    with ThreadPoolExecutor(4) as pool:
+        for read in pool.map(lambda start: greys(source.read(range(start, 31, 4))), [0, 1, 2, 3] * 3):
+            assert read == list(range(read[0], 31, 4))
+
+
+def test_a_reader_that_goes_back_a_little_decodes_nothing_again(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = VideoFrames(video)
+    source.read(range(24))
+    monkeypatch.setattr(source, "_restart", None)
+    for first in range(8, 12):
+        assert greys(source.read(range(first, first + 16))) == list(range(first, first + 16))
+
+
+def test_a_video_is_decoded_once_to_read_it(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = 0
+    step = video_index.Decoder.__next__
+
+    def counted(self: video_index.Decoder) -> object:
+        nonlocal decoded
+        decoded += 1
+        return step(self)
+
+    monkeypatch.setattr(video_index.Decoder, "__next__", counted)
+    assert not indexed(video).decoded and decoded == video_index.TRIAL
+    source = media.open_frames(video)
+    assert (len(source), source.size) == (31, (48, 64))
+    for start in range(0, 31, 4):
+        source.read(range(start, min(start + 4, 31)))
+    assert decoded <= video_index.TRIAL + 32  # 31 frames, and the end
+
+
+def write_odd(path: Path, codec: str = "libx264", options: dict[str, str] | None = None,
+              times: list[int] | None = None, container: dict[str, str] | None = None) -> Path:
+    """50 frames of moving stripes at 25 fps, or at `times` in ms."""
+    stripes = np.tile((np.arange(200) * 37 % 251).astype(np.uint8)[None, :, None], (64, 1, 3))
+    with av.open(str(path), "w", options=container or {}) as out:
+        stream = out.add_stream(codec, rate=25, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = 64, 80, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for i, pts in enumerate(times or range(0, 2000, 40)):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stripes[:, 2 * i : 2 * i + 80]), format="rgb24")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def copy_packets(source: Path, target: Path, keep: Callable[[int], bool]) -> Path:
+    """A copy of a video with the packets for which `keep` of their position holds."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for position, packet in enumerate(old.demux(old.streams.video[0])):
+            if packet.size and keep(position):
+                packet.stream = stream
+                new.mux(packet)
+    return target
+
+
+X264, X265 = "x264-params", "x265-params"
+UNEVEN = [int(t) for t in np.cumsum(np.random.default_rng(0).integers(10, 90, 50))]
+BY_PACKETS = {
+    "reordered.mp4": {"options": {"bf": "3", "g": "12"}},
+    "pyramid.mp4": {"options": {X264: "open-gop=1:keyint=15:bframes=8"}},
+    "open.mkv": {"options": {X264: "open-gop=1:keyint=15:bframes=4"}},
+    "refreshed.mp4": {"options": {X264: "intra-refresh=1:keyint=20"}},
+    "interlaced.mp4": {"options": {"flags": "+ildct+ilme", X264: "tff=1"}},
+    "uneven.mp4": {"times": UNEVEN},
+    "uneven.mkv": {"times": UNEVEN},
+    "late.mp4": {"times": [t + 3000 for t in UNEVEN]},
+    "fragments.mp4": {"container": {"movflags": "frag_keyframe+empty_moov"}},
+    "hevc.mp4": {"codec": "libx265", "options": {X265: "log-level=none:keyint=15:bframes=3:open-gop=1"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"lag-in-frames": "16", "g": "20", "cpu-used": "8"}},
+}
+BY_DECODING = {
+    "reordered.avi": {"options": {"bf": "3"}},  # no presentation time stamps
+    "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2"}},  # a packet may show nothing
+    "vp8.webm": {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}},  # likewise
+    "stream.ts": {},
+    "early.mp4": {"times": list(range(-800, 1200, 40))},  # an edit list hides what precedes time 0
+    "early.mkv": {"times": list(range(-800, 1200, 40)), "container": {"avoid_negative_ts": "disabled"}},
+}
+
+
+@pytest.mark.parametrize("name", [*BY_PACKETS, *BY_DECODING])
+def test_the_frames_of_a_video_are_those_that_decode(tmp_path: Path, name: str) -> None:
+    path = write_odd(tmp_path / name, **{**BY_PACKETS, **BY_DECODING}[name])
+    with av.open(str(path)) as container:
+        decoded = [(f.pts, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    decoded.sort(key=lambda frame: frame[0] or 0)
+    index = indexed(path)
+    assert index.decoded == (name in BY_DECODING)
+    if None not in index.stamps:
+        assert index.shown == tuple(pts for pts, _ in decoded)
+    assert index.facts == video_index.index(path, decode=True).facts
+    source = VideoFrames(path)
+    source._known = index
+    np.testing.assert_array_equal(source.read(range(len(source))), np.stack([pixels for _, pixels in decoded]))
+    for i in np.random.default_rng(0).permutation(len(source))[:12]:
+        np.testing.assert_array_equal(source.read([i])[0], decoded[i][1])
+
+
+@pytest.mark.parametrize("name", ["reordered.mp4", "open.mkv", "hevc.mp4"])
+def test_a_video_cut_between_key_frames_has_the_frames_that_decode(tmp_path: Path, name: str) -> None:
+    whole = write_odd(tmp_path / f"whole-{name}", **BY_PACKETS[name])
+    path = copy_packets(whole, tmp_path / name, lambda position: position >= 20)
+    index = indexed(path)
+    assert index.decoded  # its packets claim frames that lack their reference
+    assert len(index.stamps) < 30 and media.open_frames(path).read(range(len(index.stamps))).any()
+
+
+def test_a_damage_is_met_when_reading_comes_to_it(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 6000] = bytes(6000)
+    path.write_bytes(content)
+    index, source = indexed(path), media.open_frames(path)
+    assert len(source) == len(index.stamps) == 100
+    read = 0
+    with pytest.raises(UserError) as error:
+        for read in range(100):
+            source.read([read])
+    one_line(error, "film.mp4", "after", "re-encode or fetch")
+    assert 30 < read < 60
+    with pytest.raises(UserError) as error:
+        media.probe(path)
+    one_line(error, "film.mp4", "after", "re-encode or fetch")
+
+
+def test_frames_that_packets_promise_and_decoding_does_not_give_are_refused(tmp_path: Path) -> None:
+    whole = write_odd(tmp_path / "whole.mkv", options={"bf": "3", "g": "12"})
+    with av.open(str(whole)) as container:
+        keys = [i for i, packet in enumerate(container.demux(video=0)) if packet.size and packet.is_keyframe]
+    path = copy_packets(whole, tmp_path / "film.mkv", lambda position: position not in keys[2:4])
+    assert not indexed(path).decoded
+    with pytest.raises(UserError) as error:
+        media.open_frames(path).read(range(48))
+    one_line(error, "film.mkv", "expected 48 frames that decode", "found", "re-encode or fetch")
+    n = media.probe(path).n_frames  # what does decode can be had: an import probes first
+    assert n < 48 and len(media.open_frames(path).read(range(n))) == n
+
+
+def test_an_index_that_only_mistook_the_order_of_decoding_is_made_again(video: Path,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed = indexed(video)
+    mistaken = replace(claimed, stamps=claimed.stamps[::-1], rank=claimed.rank[::-1])
+    source = VideoFrames(video)
+    source._known = mistaken
+    assert mistaken.shown == claimed.shown
+    assert greys(source.read(range(5, 20))) == list(range(5, 20))
+    assert source._index.decoded
 
 
 @pytest.mark.parametrize("fps", [25, 29.97003, 23.976024, 10])

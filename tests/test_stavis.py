@@ -165,8 +165,8 @@ def test_a_listed_video_that_is_absent_is_said(root: Path) -> None:
     write_list(root, "tiny", "test", ["V2_b 6 25.0", "V3 7 25.0"])
     dataset = stavis.open_set(root, "tiny")
     assert dataset.names == ["V2_b"]
-    assert dataset.problems == ("tiny/V3: fold list says 7 frames, found 0 frames, 0 maps, 0 fixation maps; "
-                                "left out",)
+    assert dataset.problems == ("tiny: 1 of 2 listed videos have neither frames nor annotations here (V3); left out",)
+    assert dataset.losses == [("V3", 7, "not here")]
 
 
 def test_no_video_at_all_is_refused(root: Path) -> None:

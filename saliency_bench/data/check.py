@@ -7,12 +7,12 @@ frames  : some frames, maps and fixation maps spread over each video (all of the
           have the sizes they should have, and the density is high where the fixations are
 gaze    : observers' gaze marks the pixels that the fixation map marks
 sound   : is as long as the video or longer
-captions: start within the video
+captions: can be read and start within the video; how many videos have them, and how closely they follow
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from saliency_bench.data.truth import Truth, fixation_map
 from saliency_bench.errors import UserError
 
 LOOK = 8  # frames of a video that are read without `deep`
+NAMED = 5  # videos without captions that are named
 SHORT = 0.5  # seconds that the sound may end before the video
 
 
@@ -84,19 +85,54 @@ def _set(report: Report, name: str, opened: Callable[[], Dataset], deep: bool,
                         f"{dataset.notes.get('frames', '?')} frames, {layout}")
     for line in dataset.problems:
         (report.lines if line in dataset.remarks else report.problems).append(line)
+    coverage = _Coverage(dataset.names)
     for index, video in enumerate(dataset.names):
         if progress is not None:
             progress(video)
         where = f"{name}/{video}"
         try:
             sample = dataset.samples[index]
-            report.lines.append(f"  {video}: {_facts(sample.clip, sample.truth)}")
+            said = coverage.add(sample.clip)
+            report.lines.append(f"  {video}: {_facts(sample.clip, sample.truth, said)}")
             report.problems.extend(_mismatches(where, sample.clip, sample.truth, deep))
         except Exception as error:  # a check goes on to the end, whatever a damaged file makes a reader raise
             report.problems.append(_said(where, error))
+    report.lines.append(f"  {coverage.line()}")
 
 
-def _facts(clip: Clip, truth: Truth) -> str:
+class _Coverage:
+    """Which videos of a set have captions, and how many frames there are from one caption to the next."""
+
+    def __init__(self, names: Sequence[str]):
+        self.starts: dict[str, list[int]] = {name: [] for name in names}
+        self.steps: list[float] = []
+
+    def add(self, clip: Clip) -> str:
+        """Count one video in; what its line says of its captions."""
+        if clip.captions is None:
+            return ""
+        try:
+            starts = list(clip.captions.by_frame)
+        except UserError:  # told among the problems
+            return ", captions that cannot be read"
+        self.starts[clip.name] = starts
+        self.steps.append(float(np.median(np.diff(starts)) if len(starts) > 1 else clip.n_frames))
+        return f", {len(starts)} caption{'s' * (len(starts) != 1)}"
+
+    def line(self) -> str:
+        """For example `captions: 2 of 3 videos, one every 25 frames in the median; first caption at frame 1 (...)`."""
+        first = sorted({starts[0] + 1 for starts in self.starts.values() if starts})
+        if not first:
+            return "captions: none"
+        without = [name for name, starts in self.starts.items() if not starts]
+        more = f" and {len(without) - NAMED} others" if len(without) > NAMED else ""
+        lacking = f" (videos without: {', '.join(without[:NAMED])}{more})" if without else ""
+        return (f"captions: {len(self.steps)} of {len(self.starts)} videos, one every {np.median(self.steps):g} frames "
+                f"in the median; first caption at frame {first[0]}{f' to {first[-1]}' if len(first) > 1 else ''}"
+                f"{lacking}")
+
+
+def _facts(clip: Clip, truth: Truth, said: str) -> str:
     gaze = truth.gaze()
     if gaze is not None:
         fixating = np.isfinite(gaze).all(-1).sum(0)
@@ -104,7 +140,7 @@ def _facts(clip: Clip, truth: Truth) -> str:
     else:
         pixels = [int((truth.frame(i).fixations > 0).sum()) for i in _spread(clip.n_frames, LOOK)]
         people = f"observers not kept apart, about {np.median(pixels):g} fixated pixels in a frame"
-    return (f"{clip.n_frames} frames {_wxh(clip.size)} at {clip.fps:.3f} fps, {clip.modalities}, "
+    return (f"{clip.n_frames} frames {_wxh(clip.size)} at {clip.fps:.3f} fps, {clip.modalities}{said}, "
             f"maps {_wxh(truth.size)}, {people}")
 
 

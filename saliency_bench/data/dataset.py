@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +25,14 @@ class Sample:
     @property
     def name(self) -> str:
         return self.clip.name
+
+
+class Loss(NamedTuple):
+    """Frames of a video that the lists or the files know of and that cannot be scored; `frames` 0 for unknown."""
+
+    video: str
+    frames: int
+    reason: str
 
 
 class Samples(Protocol):
@@ -45,7 +54,9 @@ class Dataset:
     manifest  : hash of the content (generated sets), or of the file listing and samples of content (sets on disk)
     problems  : what was found wrong and how it was handled, one line each; shown by `run` and kept in the record
     remarks   : those of the problems that contradict nothing, such as sound that is absent
+    losses    : frames that are known of and cannot be scored, with the reason in a word or two
     fold      : number of the fold it is made of; None for all folds together, and where there are none
+    times     : in how many test lists a video is, where that is more than one; a protocol decides what follows
     notes     : facts a table must state, e.g. {"sigma_px": 5.0, "observers": 24}
     centre    : density (h, w) that best predicts every frame without looking, where the set's own is known
     endless   : samples are drawn from a law without end; `names` is empty then and any index is a sample
@@ -64,6 +75,8 @@ class Dataset:
     oracle: Callable[[str], Any] | None = None
     remarks: Sequence[str] = ()
     fold: int | None = None
+    losses: Sequence[Loss] = ()
+    times: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = next((name for name, times in Counter(self.names).items() if times > 1), None)
@@ -76,3 +89,25 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.samples[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True)
+class _Some:
+    samples: Samples
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[self.indices[index]]
+
+
+def without(dataset: Dataset, losses: Sequence[Loss], problems: Sequence[str]) -> Dataset:
+    """The data set without the videos of `losses`; it counts as another data set (its hash differs)."""
+    gone = {loss.video for loss in losses}
+    kept = [i for i, name in enumerate(dataset.names) if name not in gone]
+    digest = hashlib.sha256("\n".join([dataset.manifest, "without", *sorted(gone)]).encode()).hexdigest()
+    return replace(dataset, samples=_Some(dataset.samples, kept), names=[dataset.names[i] for i in kept],
+                   manifest=digest, problems=(*dataset.problems, *problems), losses=(*dataset.losses, *losses),
+                   times={video: n for video, n in dataset.times.items() if video not in gone})

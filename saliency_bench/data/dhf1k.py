@@ -1,32 +1,37 @@
-"""The DHF1K layout, in which DHF1K, UCF Sports and Hollywood-2 are distributed.
+"""The DHF1K layout, in which DHF1K, UCF Sports and Hollywood-2 are distributed, in the three forms that loaders expect.
 
     <video>/images/*_%03d.png (or .jpg)     frames
     <video>/maps/*.png                      density, 8-bit grey
     <video>/fixation/*.png                  fixation map, non-zero where fixated
     <video>/fixation/maps/*.mat             the same as variable I; read where the images are absent or fewer
-    <video>/captions.jsonl                  optional, or captions/<video>.jsonl; see `captions`
+    <video>/captions.jsonl                  optional, or captions/<video>.jsonl (.csv, .txt); see `captions`
 
-or, as DHF1K itself comes, annotation/<video>/ with maps/ and fixation/, and video/<video>.AVI.
+or, as DHF1K itself comes, annotation/<video>/ with maps/ and fixation/, and video/<video>.AVI; or frames/<video>/,
+maps/<video>/ and fixation/<video>/, where a video is called by a plain number.
 
 The last number of a file's name is its frame; numbering starts where the frames start.  UCF Sports and
 Hollywood-2 draw a fixation as a blob of several pixels; the blobs are kept as they are.  There is no sound.
+
+DHF1K's videos 0701 to 1000 are its test set, and what people looked at in them is not public: such a video has frames
+alone, can be predicted (`truth=False`) and cannot be scored.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.catalogue import CATALOGUE
+from saliency_bench.data.dataset import Dataset, Loss
 from saliency_bench.data.images import File, entries, numbered
 from saliency_bench.data.layout import (
     FileSamples,
     Found,
     VideoFiles,
-    agree,
     listing_hash,
     natural,
     run_length,
@@ -37,9 +42,9 @@ from saliency_bench.errors import UserError
 FPS = 30.0  # of DHF1K; UCF Sports and Hollywood-2 do not state theirs, and only sound would need it
 VARIABLE = "I"
 FRAME_FOLDERS = ("images", "frames")
-SPLITS = {"train": range(1, 601), "val": range(601, 701), "test": range(701, 1001)}
 FOLDERS = {"train": ("training", "train"), "val": ("validation", "val"), "test": ("testing", "test")}
 ENDS_IN_NUMBER = r".*\d"  # not "0001_003 (copy)", nor "0001_003 (2)"
+HELD = "held by the authors"
 
 
 class _Place(NamedTuple):
@@ -47,7 +52,14 @@ class _Place(NamedTuple):
 
     name: str
     frames: Path  # a folder or a video file
-    truth: Path
+    maps: Path
+    fixations: Path
+    captions: Path | None = None  # folder of its own caption file, which is called captions
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing is there to score against."""
+        return not self.maps.is_dir() and not self.fixations.is_dir()
 
 
 def recognise(root: str | Path) -> bool:
@@ -55,58 +67,105 @@ def recognise(root: str | Path) -> bool:
     return next(_places(Path(root)), None) is not None
 
 
-def open_set(root: str | Path, split: str = "all") -> Dataset:
+def default_split(root: str | Path) -> str:
+    """What is scored by default: the test videos where their truth is here, else the validation videos, else all."""
+    for split in ("test", "val"):
+        try:
+            if any(not place.bare for place in _in_split(Path(root), split)):
+                return split
+        except UserError:
+            continue
+    return "all"
+
+
+def open_set(root: str | Path, split: str = "all", *, truth: bool = True) -> Dataset:
     """Open a data set, or one of its video folders, without decoding anything.
 
     split : "all", or "train", "val", "test": the folder of that split (`FOLDERS`) where there is one,
             otherwise DHF1K's numbers 1-600, 601-700, 701-1000 (whose truth is not public)
+    truth : False opens what was shown alone, every frame of it, for predictions that others score
 
     A video whose frames, maps and fixation maps differ in number gives the frames before the first
     disagreement and a line of `Dataset.problems`; one that cannot be read is left out with such a line.  Videos
-    of one name are called by their path.  Raises `UserError` where no video is left.
+    of one name are called by their path.  A folder called DHF1K is compared with the published frame counts.  Raises
+    `UserError` where no video is left.
     """
     root = Path(root)
     places = _in_split(root, split)
     times = Counter(place.name for place in places)
-    places = [p if times[p.name] == 1 else p._replace(name=p.truth.relative_to(root).as_posix()) for p in places]
-    found = Found(root)
-    for place in sorted(places, key=lambda place: natural(place.name)):
-        with found.left_out_if_unreadable(place.name):
-            _add(found, place)
+    places = [p if times[p.name] == 1 else p._replace(name=p.maps.parent.relative_to(root).as_posix()) for p in places]
+    places.sort(key=lambda place: natural(place.name))
+    held = _numbers("test")
+    found, hidden = Found(root), [p for p in places if truth and p.bare and p.name.isdecimal() and int(p.name) in held]
+    for place in places:
+        with found.left_out_if_unreadable(place.name, place.name):
+            if place in hidden:
+                found.losses.append(Loss(place.name, len(_frames(place)), HELD))
+            else:
+                (_add if truth else _add_stimulus)(found, place)
+    remarks = [*_hidden_remark(root, hidden), *_count_remark(root, found)]
     if not found.videos:
-        first = f" (first: {found.problems[0]})" if found.problems else ""
-        raise UserError(f"{root}: expected videos with images/, maps/ and fixation/ for the {split} split, "
-                        f"found none of {len(places)} complete{first}; check the folder")
+        first = next(iter([*found.problems, *remarks]), "")
+        raise UserError(f"{root}: expected videos with images/, maps/ and fixation/ for the {split} split, found none "
+                        f"of {len(places)} complete{f' (first: {first})' if first else ''}; check the folder")
     return Dataset(name=root.resolve().name, split=split, samples=FileSamples(found.videos),
                    names=[video.name for video in found.videos], manifest=listing_hash(found.files),
-                   problems=tuple(found.problems),
+                   problems=(*found.problems, *remarks), remarks=tuple(remarks), losses=found.losses,
                    notes={"layout": "DHF1K", "fps": f"{FPS:g} (assumed)", "sound": "none in this layout",
                           "fixations": "as drawn, a fixation may cover several pixels",
-                          "frames": sum(len(video.maps) for video in found.videos)})
+                          "frames": sum(video.n_frames for video in found.videos)})
+
+
+def _hidden_remark(root: Path, hidden: list[_Place]) -> list[str]:
+    if not hidden:
+        return []
+    names = ", ".join(place.name for place in hidden[:3]) + " and others" * (len(hidden) > 3)
+    return [f"{root.resolve().name}: {len(hidden)} videos have frames and no truth ({names}; DHF1K's authors hold that "
+            "of 0701 to 1000); left out, `saliency-bench predict-set` writes maps for them"]
+
+
+def _count_remark(root: Path, found: Found) -> list[str]:
+    entry = CATALOGUE["dhf1k"]
+    if root.resolve().name.upper() != entry.folder:
+        return []
+    known = {row["video"]: int(row["frames"]) for row in entry.rows if row["frames"]}
+    other = [f"{v.name} {v.n_frames}, published {known[v.name]}" for v in found.videos
+             if known.get(v.name, v.n_frames) != v.n_frames]
+    return [f"{entry.folder}: {len(other)} videos have other frame counts than published ({entry.hash}): "
+            f"{'; '.join(other[:3])}{' and others' * (len(other) > 3)}"] if other else []
 
 
 def _in_split(root: Path, split: str) -> list[_Place]:
     if split == "all":
         return list(_places(root))
-    if split not in SPLITS:
-        raise UserError(f"{root}: expected split all, {', '.join(SPLITS)}, found {split!r}; choose one of them")
+    if split not in FOLDERS:
+        raise UserError(f"{root}: expected split all, {', '.join(FOLDERS)}, found {split!r}; choose one of them")
     for folder in FOLDERS[split]:
         if places := list(_places(root / folder)):
             return places
-    numbers = SPLITS[split]
+    numbers = _numbers(split)
     places = [place for place in _places(root) if place.name.isdecimal() and int(place.name) in numbers]
     if not places:
         raise UserError(f"{root}: expected a folder {FOLDERS[split][0]} or videos numbered "
-                        f"{numbers[0]:04d}-{numbers[-1]:04d} for split {split}, found neither; use split all")
+                        f"{min(numbers):04d}-{max(numbers):04d} for split {split}, found neither; use split all")
     return places
 
 
+@cache
+def _numbers(split: str) -> frozenset[int]:
+    """DHF1K's videos of a split."""
+    return frozenset(int(row.video) for row in CATALOGUE["dhf1k"].roles(split))
+
+
 def _places(root: Path) -> Iterator[_Place]:
-    """The videos under `root`: itself, its folders, DHF1K's two trees, or those in training and testing."""
+    """The videos under `root`: itself, its folders, DHF1K's two trees, three trees, those in training and testing."""
+    if places := _three_trees(root):
+        yield from places
+        return
     if place := _video_folder(root):
         yield place
         return
-    if (root / "annotation").is_dir() and (root / "video").is_dir():
+    if (root / "video").is_dir() and (root / "annotation").is_dir():
         yield from _dhf1k_places(root)
         return
     children = [Path(entry.path) for entry in entries(root) if entry.is_dir()]
@@ -120,9 +179,20 @@ def _places(root: Path) -> Iterator[_Place]:
 
 def _video_folder(path: Path) -> _Place | None:
     frames = next((path / name for name in FRAME_FOLDERS if (path / name).is_dir()), None)
-    if frames is None or not ((path / "maps").is_dir() or (path / "fixation").is_dir()):
-        return None
-    return _Place(path.resolve().name, frames, path)
+    if frames is None:
+        if not (path / "fixation").is_dir() or not numbered(path / "maps", stem=ENDS_IN_NUMBER):
+            return None
+        frames = path / FRAME_FOLDERS[0]  # is missing, and will be said to be
+    return _Place(path.resolve().name, frames, path / "maps", path / "fixation", path)
+
+
+def _three_trees(root: Path) -> list[_Place]:
+    """frames/<n>, maps/<n>, fixation/<n>: plain numbers, which are DHF1K's without their zeros."""
+    trees = [[entry.name for entry in entries(root / tree) if entry.is_dir() and not entry.name.startswith(".")]
+             for tree in ("frames", "maps")]
+    videos = sorted({*trees[0], *trees[1]}, key=natural) if trees[0] else []
+    return [_Place(f"{int(name):04d}" if name.isdecimal() else name, root / "frames" / name, root / "maps" / name,
+                   root / "fixation" / name) for name in videos]
 
 
 def _dhf1k_places(root: Path) -> Iterator[_Place]:
@@ -132,36 +202,62 @@ def _dhf1k_places(root: Path) -> Iterator[_Place]:
               if entry.is_file() and entry.name.lower().endswith((".avi", ".mp4"))}
     for entry in entries(root / "annotation"):
         if entry.is_dir():
-            missing = root / "video" / f"{entry.name}.AVI"
-            yield _Place(entry.name, videos.get(entry.name.lstrip("0"), missing), Path(entry.path))
+            video = videos.pop(entry.name.lstrip("0"), root / "video" / f"{entry.name}.AVI")
+            yield _place_of_annotation(entry.name, video, Path(entry.path))
+    for number, video in videos.items():
+        name = f"{int(number):04d}" if number.isdecimal() else video.stem
+        yield _place_of_annotation(name, video, root / "annotation" / name)
+
+
+def _place_of_annotation(name: str, video: Path, folder: Path) -> _Place:
+    return _Place(name, video, folder / "maps", folder / "fixation", folder)
+
+
+def _frames(place: _Place) -> dict[int, File]:
+    """The frames by number; a video's count from 1, and its header's number of them is believed until it is decoded."""
+    if place.frames.is_dir():
+        return numbered(place.frames, stem=ENDS_IN_NUMBER)
+    return dict.fromkeys(range(1, 1 + stated_frames(place.frames)), File(str(place.frames), 0))
 
 
 def _add(found: Found, place: _Place) -> None:
     """Take one video into `found`, with a line for whatever is wrong with it."""
-    truth = place.truth
-    maps = numbered(truth / "maps", stem=ENDS_IN_NUMBER)
-    images = numbered(truth / "fixation", stem=ENDS_IN_NUMBER)
-    mats = numbered(truth / "fixation" / "maps", (".mat",), ENDS_IN_NUMBER)
+    frames = _frames(place)
+    maps = numbered(place.maps, stem=ENDS_IN_NUMBER)
+    images = numbered(place.fixations, stem=ENDS_IN_NUMBER)
+    mats = numbered(place.fixations / "maps", (".mat",), ENDS_IN_NUMBER)
     is_video = not place.frames.is_dir()
-    if is_video:  # its frames count from 1, and the header's number of them is believed until they are decoded
-        film = File(str(place.frames), 0)
-        frames = dict.fromkeys(range(1, 1 + stated_frames(place.frames)), film)
-    else:
-        frames = numbered(place.frames, stem=ENDS_IN_NUMBER)
     first = 1 if is_video else min(frames or maps, default=1)
     fixations = images if run_length(images, first) >= run_length(mats, first) else mats
-    n, problem = agree(place.name, {"frames": frames, "maps": maps, "fixation maps": fixations}, first, None)
-    if problem or not n:
-        found.problems.append(problem or f"{place.name}: found no frames, no maps and no fixation maps; left out")
+    n = found.agreed(place.name, place.name, {"frames": frames, "maps": maps, "fixation maps": fixations}, first)
     if not n:
+        if not (frames or maps or fixations):
+            found.problems.append(f"{place.name}: found no frames, no maps and no fixation maps; left out")
         return
-    video = found.optional(place.frames) if is_video else None
-    for files in (maps, fixations) if is_video else (frames, maps, fixations):
+    for files in (maps, fixations):
         found.add_files(files.values())
     order = range(first, first + n)
-    captions = found.optional(truth / "captions.jsonl") or found.optional(
-        found.root / "captions" / f"{place.name}.jsonl")
+    _take(found, place, frames, order, maps=tuple(maps[k].path for k in order),
+          fixations=tuple(fixations[k].path for k in order))
+
+
+def _add_stimulus(found: Found, place: _Place) -> None:
+    """Take what one video showed into `found`, all frames up to the first that is missing."""
+    frames = _frames(place)
+    first = min(frames, default=1)
+    if n := found.agreed(place.name, place.name, {"frames": frames}, first):
+        _take(found, place, frames, range(first, first + n))
+    elif not frames:
+        found.problems.append(f"{place.name}: found no frames in {place.frames}; left out")
+
+
+def _take(found: Found, place: _Place, frames: dict[int, File], order: range, maps: tuple[str, ...] = (),
+          fixations: tuple[str, ...] = ()) -> None:
+    video = None if place.frames.is_dir() else found.optional(place.frames)
+    if video is None:
+        found.add_files(frames.values())
+    beside = None if place.captions is None else found.captions(place.captions, "captions")
     found.videos.append(VideoFiles(
-        name=place.name, fps=FPS, frames=video or tuple(frames[k].path for k in order),
-        maps=tuple(maps[k].path for k in order), fixations=tuple(fixations[k].path for k in order),
-        variable=VARIABLE, captions=captions))
+        name=place.name, fps=FPS, frames=video or tuple(frames[k].path for k in order), maps=maps, fixations=fixations,
+        variable=VARIABLE, captions=beside or found.captions(found.root / "captions", place.name),
+        length=len(order)))

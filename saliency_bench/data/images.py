@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,8 @@ from PIL import Image
 from saliency_bench.errors import UserError
 
 FRAMES = (".jpg", ".jpeg", ".png", ".bmp")
+THREADS = min(4, os.cpu_count() or 1)  # that decode the files of one call
+T = TypeVar("T")
 _DIGITS = re.compile(r"\d+", re.ASCII)
 
 
@@ -134,12 +137,35 @@ class ImageFolder:
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Frames (n, H, W, 3) uint8 RGB at 0-based `indices`; raises `UserError` naming the file."""
         out = np.empty((len(indices), *self.size, 3), np.uint8)
-        for row, index in enumerate(indices):
+
+        def fill(row: int, frame: np.ndarray) -> None:
+            out[row] = frame
+
+        self._each(indices, fill)
+        return out
+
+    def each(self, indices: Sequence[int], use: Callable[[np.ndarray], T]) -> list[T]:
+        """`use` of every frame (H, W, 3), called in the thread that has just decoded it; raises like `read`."""
+        return self._each(indices, lambda row, frame: use(frame))
+
+    def _each(self, indices: Sequence[int], use: Callable[[int, np.ndarray], T]) -> list[T]:
+        for index in indices:
             if not 0 <= index < len(self.paths):
                 raise IndexError(f"frame {index} of {len(self.paths)}")
-            frame = read_rgb(self.paths[index])
-            if frame.shape[:2] != self.size:
-                raise UserError(f"{self.paths[index]}: expected {self.size[1]}x{self.size[0]} pixels like the first "
-                                f"frame, found {frame.shape[1]}x{frame.shape[0]}; extract the frames at one size")
-            out[row] = frame
-        return out
+
+        def work(row: int) -> T:
+            return use(row, self._frame(self.paths[indices[row]]))
+
+        rows = range(len(indices))
+        if (threads := min(THREADS, len(rows))) < 2:
+            return [work(row) for row in rows]
+        # A pool of its own every time: one that is kept does not survive the fork of a worker process.
+        with ThreadPoolExecutor(threads, "images") as pool:
+            return list(pool.map(work, rows))  # the first bad file is the one named
+
+    def _frame(self, path: str) -> np.ndarray:
+        frame = read_rgb(path)
+        if frame.shape[:2] != self.size:
+            raise UserError(f"{path}: expected {self.size[1]}x{self.size[0]} pixels like the first "
+                            f"frame, found {frame.shape[1]}x{frame.shape[0]}; extract the frames at one size")
+        return frame

@@ -22,14 +22,15 @@ import numpy as np
 
 from saliency_bench.data import captions
 from saliency_bench.data.clip import Captions, Clip, FrameSource
-from saliency_bench.data.dataset import Sample
+from saliency_bench.data.dataset import Loss, Sample
 from saliency_bench.data.images import File, ImageFolder, image_size, read_grey
 from saliency_bench.data.matfile import read_fixations
 from saliency_bench.data.media import open_frames, sound_file
-from saliency_bench.data.truth import FrameTruth
+from saliency_bench.data.truth import FrameTruth, HiddenTruth
 from saliency_bench.errors import UserError
 
 ENDS = 1 << 16  # bytes
+UNREADABLE, INCOMPLETE, ABSENT = "unreadable", "frame, map or fixation map missing", "not here"
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -114,7 +115,7 @@ class FileTruth:
             raise IndexError(f"frame {index} of {self.n_frames}")
         density = read_grey(self.maps[index])
         path = self.fixations[index]
-        fixations = (read_fixations(path, self.variable) if path.endswith(".mat")
+        fixations = (read_fixations(path, self.variable) if path.lower().endswith(".mat")
                      else (read_grey(path) > 0).astype(np.uint8))
         for file, found in ((self.maps[index], density), (path, fixations)):
             if found.shape != self.size:
@@ -146,9 +147,10 @@ class VideoFiles:
     """The files of one video, cut to the frames that can be scored.
 
     frames    : image files in order, or the path of a video
-    maps, fixations : one file a frame
+    maps, fixations : one file a frame; none where the truth is not here
     variable  : name of the fixation map in a .mat file
-    captions  : .jsonl file or None
+    length    : number of frames; that of the maps by default
+    captions  : .jsonl, .csv or .txt file, or None
     """
 
     name: str
@@ -160,6 +162,11 @@ class VideoFiles:
     audio: str | None = None
     captions: str | None = None
     gaze: str | None = None
+    length: int | None = None
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.maps) if self.length is None else self.length
 
     def open(self) -> Sample:
         """The video as a sample; image files, sound and captions are read, and refused, when they are asked for.
@@ -168,12 +175,14 @@ class VideoFiles:
         """
         frames: FrameSource
         frames = open_frames(self.frames) if isinstance(self.frames, str) else ImageFolder(self.frames)
-        if len(frames) < len(self.maps):
-            raise UserError(f"{self.frames}: expected {len(self.maps)} frames as its header states, found "
+        if len(frames) < self.n_frames:
+            raise UserError(f"{self.frames}: expected {self.n_frames} frames as its header states, found "
                             f"{len(frames)} that decode; fetch or re-encode the video")
-        clip = Clip(name=self.name, n_frames=len(self.maps), size=frames.size, fps=self.fps, frames=frames,
+        clip = Clip(name=self.name, n_frames=self.n_frames, size=frames.size, fps=self.fps, frames=frames,
                     audio=None if self.audio is None else sound_file(self.audio),
                     captions=None if self.captions is None else Captions(partial(captions.read, self.captions)))
+        if not self.maps:
+            return Sample(clip, HiddenTruth(self.name, self.n_frames, frames.size))
         return Sample(clip, FileTruth(self.maps, self.fixations, self.variable, self.gaze))
 
 
@@ -192,20 +201,38 @@ class FileSamples:
 
 @dataclass
 class Found:
-    """What opening a data set gathers: usable videos, what is wrong, and every file that belongs to them."""
+    """What opening a data set gathers: usable videos, what is wrong, and every file that belongs to them.
+
+    losses : what cannot be scored, by video and reason (see `Loss`)
+    """
 
     root: Path
     videos: list[VideoFiles] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
 
     @contextmanager
-    def left_out_if_unreadable(self, video: str) -> Iterator[None]:
-        """Turn a `UserError` about one video into a line of `problems`, so that the others can be used."""
+    def left_out_if_unreadable(self, where: str, video: str, frames: int = 0) -> Iterator[None]:
+        """Turn a `UserError` about one video into a line of `problems`, so that the others can be used.
+
+        frames : of the video, as far as known
+        """
         try:
             yield
         except UserError as error:
-            self.problems.append(f"{video}: left out; {error}")
+            self.problems.append(f"{where}: left out; {error}")
+            self.losses.append(Loss(video, frames, UNREADABLE))
+
+    def agreed(self, where: str, video: str, kinds: Mapping[str, Mapping[int, File]], first: int,
+               listed: int | None = None) -> int:
+        """`agree`, with its line among the problems and what is not scored among the losses."""
+        n, problem = agree(where, kinds, first, listed)
+        if problem:
+            self.problems.append(problem)
+        if lost := max([listed or 0, *(len(files) for files in kinds.values())]) - n:
+            self.losses.append(Loss(video, lost, INCOMPLETE))
+        return n
 
     def add_files(self, files: Iterable[File]) -> None:
         """Count `files` into the manifest: all by size, the first, middle and last by content too.
@@ -226,3 +253,12 @@ class Found:
             return None
         self.add_files([File(str(path), size)])
         return str(path)
+
+    def captions(self, folder: Path, name: str) -> str | None:
+        """The caption file called `name` in `folder`, as `optional`; of two, neither is used and both are named."""
+        try:
+            path = captions.find(folder, name)
+        except UserError as error:
+            self.problems.append(str(error))
+            return None
+        return None if path is None else self.optional(path)

@@ -1,7 +1,7 @@
 """What was shown: frames of a video or a folder of images, and its sound.
 
-Frames are counted in the order of their presentation time stamps, from 0; see `video` for videos, `images`
-for folders of frames and `audio` for sound.
+Frames are counted in the order of their presentation time stamps, from 0; see `video` and `video_index` for
+videos, `images` for folders of frames and `audio` for sound.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 from saliency_bench.data.audio import audio_excerpt, read_audio, resample, sound_file
 from saliency_bench.data.clip import FrameSource
 from saliency_bench.data.images import FRAMES, ImageFolder, numbered
-from saliency_bench.data.video import Probe, VideoFrames, probe, stated_frames
+from saliency_bench.data.video import VideoFrames
+from saliency_bench.data.video_index import Probe, probe, stated_frames
 from saliency_bench.data.video_writer import write_video
 from saliency_bench.errors import UserError
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,26 +19,28 @@ from typing import Any
 import numpy as np
 
 from saliency_bench.data.captions import constant, read_rows
-from saliency_bench.data.clip import Captions, FrameSource
-from saliency_bench.data.density import default_sigma, density, sigma_from_degrees
-from saliency_bench.data.folds import fold_lists, refuse_name
-from saliency_bench.data.gaze import parse_size, read_gaze
+from saliency_bench.data.clip import Captions
+from saliency_bench.data.folds import refuse_name
+from saliency_bench.data.gaze import read_gaze
+from saliency_bench.data.making import (
+    CHUNK,
+    Sigma,
+    choose_map_size,
+    choose_sigma,
+    decoded,
+    digest,
+    one_word,
+    read_manifest,
+)
 from saliency_bench.data.media import open_frames, probe, read_audio
+from saliency_bench.data.raw.pipeline import to_map, truths
 from saliency_bench.data.stavis import StavisWriter
-from saliency_bench.data.truth import FrameTruth, fixation_map
 from saliency_bench.errors import UserError
 from saliency_bench.files import locked
 
-CHUNK = 16  # frames decoded at once
+__all__ = ["CHUNK", "Imported", "Sigma", "choose_sigma", "import_video"]
+
 MADE_BY = "saliency-bench data import"
-
-
-@dataclass(frozen=True)
-class Sigma:
-    """Width of the density's Gaussian: `pixels` of the video, and how that was arrived at."""
-
-    pixels: float
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -119,23 +120,22 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
         raise UserError(f"{captions}: expected frames 1 to {facts.n_frames}, found a caption for frame {late + 1}; "
                         "remove its line")
     audio = read_audio(video)
-    maps = _map_size(map_size, facts.size)
+    maps = choose_map_size(map_size, facts.size)
     have = np.isfinite(recording.points[..., 0]).sum(0)
     if not have.all():
         notes.append(f"{int((have == 0).sum())} of {facts.n_frames} frames have no gaze; they are not scored")
     made = Imported(root, set_name, name, facts.n_frames, facts.fps, facts.size, maps, sigma,
                     len(recording.points), float(np.median(have)), audio is not None,
                     len(said.by_frame) if said else 0, (*notes, *recording.problems))
-    source = {"path": str(video.resolve()), "sha256": _digest(video).hex()}
+    source = {"path": str(video.resolve()), "sha256": digest(video).hex()}
     origin = {"source": source,
               "content": _fingerprint([video, gaze, captions],
                                       var, str(screen), sigma.pixels, maps, caption, first_frame)}
-    down, across = maps[0] / facts.size[0], maps[1] / facts.size[1]
-    points = recording.points * np.array([across, down], np.float32)
+    points = to_map(recording.points, facts.size, maps)
     writer = StavisWriter(root, set_name)
     try:
         with locked(root / f".{set_name}.lock"):
-            manifest = _read_manifest(root, set_name)
+            manifest = read_manifest(root, set_name, MADE_BY)
             videos = manifest["videos"]
             writer.finish(name)
             before = writer.complete(name)
@@ -146,8 +146,8 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
                     if not replace:
                         _refuse_other(root, name, video, {**videos.get(name, {}), **(before or {})}, source)
                     made = dataclasses.replace(made, replaced=True)
-                writer.video(name, frames=_frames(open_frames(video), facts.n_frames, progress), fps=facts.fps,
-                             truth=_truth(points, maps, (sigma.pixels * down, sigma.pixels * across)),
+                writer.video(name, frames=decoded(open_frames(video), facts.n_frames, progress), fps=facts.fps,
+                             truth=truths(points, maps, sigma.in_maps(facts.size, maps)),
                              audio=None if audio is None else (audio.rate, audio.samples),
                              captions=said.by_frame if said else None, caption_fields=fields, gaze=points,
                              observers=recording.observers, origin=origin, replace=made.replaced)
@@ -168,40 +168,12 @@ def _refuse_other(root: Path, name: str, video: Path, before: dict[str, Any], so
                         f"{known.get('path', 'an unknown file')}; give {video} another --name, or --replace")
 
 
-def choose_sigma(size: tuple[int, int], pixels: float | None = None, degrees: float | None = None,
-                 px_per_degree: float | None = None) -> Sigma:
-    """Sigma of the density for a video of `size` (H, W); raises `UserError` for options that contradict."""
-    if pixels is not None:
-        if degrees is not None:
-            raise UserError("--sigma-px and --sigma-deg: expected one of them, found both; leave one out")
-        if not (np.isfinite(pixels) and pixels > 0):
-            raise UserError(f"--sigma-px: expected pixels above 0, found {pixels}; give a number above 0")
-        return Sigma(float(pixels), "as given")
-    if px_per_degree is not None:
-        degrees = 1.0 if degrees is None else degrees
-        return Sigma(sigma_from_degrees(degrees, px_per_degree),
-                     f"{degrees:g} degrees at {px_per_degree:g} px per degree")
-    if degrees is not None:
-        raise UserError(f"--sigma-deg {degrees}: expected --px-per-degree with it, found none; give it, or --sigma-px")
-    return Sigma(default_sigma(size), "default: wider side / 36; give --sigma-px or --px-per-degree")
-
-
 def _name(given: str | None, default: str, option: str) -> tuple[str, list[str]]:
     """A name for folders and fold lists, and a line where it is not quite the default."""
-    if given is not None:
-        refuse_name(given, option)
-        return given, []
-    name = re.sub(r"[\s\ud800-\udfff]+", "_", default.strip()).lstrip(".") or "video"
-    return name, [] if name == default else [f"{default!a} is called {name}: lists separate names by blanks"]
-
-
-def _map_size(given: str | tuple[int, int] | None, size: tuple[int, int]) -> tuple[int, int]:
     if given is None:
-        return size
-    height, width = parse_size(given, "--map-size") if isinstance(given, str) else given
-    if height < 1 or width < 1:
-        raise UserError(f"--map-size {width}x{height}: expected WIDTHxHEIGHT above 0; give such a size")
-    return int(height), int(width)
+        return one_word(default)
+    refuse_name(given, option)
+    return given, []
 
 
 def _captions(file: str | Path | None, sentence: str | None,
@@ -219,31 +191,13 @@ def _captions(file: str | Path | None, sentence: str | None,
     return Captions({frame: row["text"] for frame, row in rows.items()}), shared
 
 
-def _frames(source: FrameSource, n: int,
-            progress: Callable[[int, int], None] | None) -> Iterator[np.ndarray]:
-    for start in range(0, n, CHUNK):
-        yield from source.read(range(start, min(start + CHUNK, n)))
-        if progress is not None:
-            progress(min(start + CHUNK, n), n)
-
-
-def _truth(points: np.ndarray, size: tuple[int, int], sigma: tuple[float, float]) -> Iterator[FrameTruth]:
-    for frame in np.swapaxes(points, 0, 1):
-        yield FrameTruth(density(frame, size, sigma), fixation_map(frame, size))
-
-
 def _fingerprint(files: Sequence[str | Path | None], *settings: object) -> str:
     """sha256 of what determines the files of one video: inputs byte by byte, and the settings."""
-    digest = hashlib.sha256(json.dumps(settings).encode())
+    fingerprint = hashlib.sha256(json.dumps(settings).encode())
     for path in files:
         if path is not None:
-            digest.update(_digest(path))
-    return digest.hexdigest()
-
-
-def _digest(path: str | Path) -> bytes:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+            fingerprint.update(digest(path))
+    return fingerprint.hexdigest()
 
 
 def _entry(made: Imported, gaze: str, screen: str | tuple[int, int] | None, origin: dict[str, Any]) -> dict[str, Any]:
@@ -254,21 +208,3 @@ def _entry(made: Imported, gaze: str, screen: str | tuple[int, int] | None, orig
         "gaze_file": gaze, "screen": screen, "sound": made.audio, "captions": made.captions,
         "problems": made.problems, **origin,
     }
-
-
-def _read_manifest(root: Path, set_name: str) -> dict[str, Any]:
-    """The manifest of a set that `import_video` made, or a new one; raises `UserError` for any other."""
-    path = root / f"manifest-{set_name}.json"
-    if not path.exists():
-        if fold_lists(root, set_name):
-            raise UserError(f"{root}: expected no data set {set_name} yet, found one that was not imported; "
-                            "choose another --out or --set-name")
-        return {"videos": {}}
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-        if manifest["made_by"] == MADE_BY:
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise UserError(f"{path}: expected the manifest of an imported data set, found another; "
-                    "choose another --out or --set-name")

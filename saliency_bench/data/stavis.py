@@ -5,7 +5,7 @@
     annotations/<set>/<video>/maps/eyeMap_%05d.jpg      density, 8-bit grey, any size
     annotations/<set>/<video>/fixMap_%05d.mat           fixation map, variable eyeMap
     fold_lists/<set>_list_{train,test}[_k]_fps.txt      <video> <frames> <fps>
-    captions/<set>/<video>.jsonl                        optional, see `captions`
+    captions/<set>/<video>.jsonl (.csv, .txt)           optional, see `captions`
     gaze/<set>/<video>.npz                              optional: gaze (observers, frames, 2) in map pixels
 
 What does not agree is handled so, and said in one line of `Dataset.problems` a video:
@@ -20,16 +20,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from saliency_bench.data.dataset import Dataset
-from saliency_bench.data.folds import FoldRow, fold_lists, read_fold_list
+from saliency_bench.data.dataset import Dataset, Loss
+from saliency_bench.data.folds import FoldRow
 from saliency_bench.data.images import entries, numbered
-from saliency_bench.data.layout import FileSamples, Found, VideoFiles, agree, listing_hash, natural
+from saliency_bench.data.layout import ABSENT, FileSamples, Found, VideoFiles, listing_hash, natural
+from saliency_bench.data.splits import SPLITS, Chosen, choose, lists_of
 from saliency_bench.data.stavis_writer import MARKER, VARIABLE, StavisWriter
 from saliency_bench.errors import UserError
 
 __all__ = ["StavisWriter", "open_set", "sets_in"]
 
-SPLITS = ("test", "train", "all")
+NAMED = 5  # videos named in a line about many
 SILENT_FPS = 25.0  # stated for a video without sound and without a list; only sound is aligned by it
 
 
@@ -47,7 +48,8 @@ def open_set(root: str | Path, set_name: str, split: str = "test", fold: int | N
             its lists once, in their order, and is refused for "train" with several lists: what one fold trains
             on, others test
 
-    A set without any fold list gives every video found, for "test" and for "all"; the frame rate then comes
+    The lists are those beside the data, else the published ones of a set in the catalogue (see `splits`).  Any other
+    set without lists gives every video found, for "test" and for "all"; the frame rate then comes
     from manifest-<set>.json (`fps`, or `videos.<video>.fps`) or from what `StavisWriter` left beside the
     maps. Raises `UserError` where the set, its list or every one of its videos is missing.
     """
@@ -58,60 +60,57 @@ def open_set(root: str | Path, set_name: str, split: str = "test", fold: int | N
     if split not in SPLITS:
         raise UserError(f"{set_name}: expected split {', '.join(SPLITS)}, found {split!r}; choose one of them")
     found = Found(root)
-    rows, lists, fold = _rows(root, set_name, split, fold, found)
-    for row in rows:
-        with found.left_out_if_unreadable(f"{set_name}/{row.video}"):
+    lists = lists_of(root, set_name)
+    chosen = (choose(lists, f"{root}/fold_lists", set_name, split, fold) if lists
+              else _without_lists(root, set_name, split, fold))
+    found.problems.extend(chosen.problems)
+    here = {name for kind in ("video_frames", "annotations") for name in _folders(root / kind / set_name)}
+    for row in _present(found, set_name, chosen.rows, here):
+        with found.left_out_if_unreadable(f"{set_name}/{row.video}", row.video, row.frames):
             _add(found, set_name, row)
+    if split == "all":
+        _surplus(found, set_name, here - set(chosen.times))
     if not found.videos:
         first = f" (first: {found.problems[0]})" if found.problems else ""
         raise UserError(f"{root}: expected videos of {set_name} with frames, maps and fixation maps for the {split} "
-                        f"split, found none of {len(rows)}{first}; unpack video_frames and annotations")
-    silence = _silence(found, root, set_name)
-    notes: dict[str, object] = {"layout": "STAViS", "folds": [path.name for path in lists] or "no list",
+                        f"split, found none of {len(chosen.rows)}{first}; unpack video_frames and annotations")
+    remarks = (*lists.remarks, *_silence(found, root, set_name))
+    notes: dict[str, object] = {"layout": "STAViS", "folds": chosen.lists or "no list",
                                 "frames": sum(len(video.maps) for video in found.videos)}
-    return Dataset(name=set_name, split=split if fold is None else f"{split}-{fold}",
-                   samples=FileSamples(found.videos), names=[video.name for video in found.videos],
-                   manifest=listing_hash(found.files, [path.read_bytes() for path in lists]),
-                   problems=(*found.problems, *silence), notes=notes, remarks=silence, fold=fold)
+    names = [video.name for video in found.videos]
+    return Dataset(name=set_name, split=split if chosen.fold is None else f"{split}-{chosen.fold}",
+                   samples=FileSamples(found.videos), names=names,
+                   manifest=listing_hash(found.files, chosen.content), problems=(*found.problems, *remarks),
+                   notes=notes, remarks=remarks, fold=chosen.fold, losses=found.losses,
+                   times={v: n for v, n in chosen.times.items() if n > 1 and v in set(names) and split == "test"})
 
 
-def _rows(root: Path, set_name: str, split: str, fold: int | None, found: Found
-          ) -> tuple[list[FoldRow], list[Path], int | None]:
-    """The videos to open, the lists they come from, and the fold these make up."""
-    lists = fold_lists(root, set_name)
-    if not lists:
-        if split == "train" or fold is not None:
-            raise UserError(f"{root}/fold_lists: expected {set_name}_list_{split}_fps.txt, found no list of this set; "
-                            "write one line '<video> <frames> <fps>' a video")
-        found.problems.append(f"{set_name}: no fold list in {root}/fold_lists; every video found is in the split")
-        return _unlisted(root, set_name), [], None
-    folded = {part for part, k in lists if k is not None}
-    chosen = {(part, k): path for (part, k), path in lists.items() if split in (part, "all")
-              and (fold in (None, k) or (k is None and part not in folded))}
-    wanted, folds = list(chosen.values()), {k for _, k in chosen}
-    if not wanted:
-        raise UserError(f"{root}/fold_lists: expected a list for split "
-                        f"{split}{'' if fold is None else f' of fold {fold}'}, found "
-                        f"{', '.join(path.name for path in lists.values())}; choose one of these")
-    if split == "train" and len(wanted) > 1 and fold is None:
-        raise UserError(f"{set_name}: expected one fold to train on, found {len(wanted)} "
-                        f"({', '.join(path.name for path in wanted)}), which hold each other's test videos; "
-                        "choose one with --fold")
-    if fold is None and split == "train":
-        (fold,) = folds
-    elif fold not in folds:
-        fold = None
-    rows: dict[str, FoldRow] = {}
-    for path in wanted:
-        for row in read_fold_list(path):
-            first = rows.setdefault(row.video, row)
-            if first != row:
-                found.problems.append(f"{set_name}/{row.video}: {path.name} says {row.frames} frames at {row.fps:f} "
-                                      f"fps, an earlier list {first.frames} at {first.fps:f}; using the earlier")
-    if split == "all":
-        extra = sorted({*_folders(root / "annotations" / set_name)} - set(rows), key=natural)
-        found.problems.extend(f"{set_name}/{name}: is in no fold list; left out" for name in extra)
-    return list(rows.values()), wanted, fold
+def _present(found: Found, set_name: str, rows: list[FoldRow], here: set[str]) -> list[FoldRow]:
+    """The listed videos that have a folder; the others are named in one line, and lost."""
+    absent = [row for row in rows if row.video not in here]
+    if absent:
+        found.problems.append(f"{set_name}: {len(absent)} of {len(rows)} listed videos have neither frames nor "
+                              f"annotations here ({', '.join(row.video for row in absent[:NAMED])}"
+                              f"{' and others' * (len(absent) > NAMED)}); left out")
+        found.losses.extend(Loss(row.video, row.frames, ABSENT) for row in absent)
+    return [row for row in rows if row.video in here]
+
+
+def _surplus(found: Found, set_name: str, names: set[str]) -> None:
+    for name in sorted(names, key=natural):
+        found.problems.append(f"{set_name}/{name}: is in no fold list; left out")
+        frames = numbered(found.root / "video_frames" / set_name / name, stem=r"img_\d+")
+        found.losses.append(Loss(name, len(frames), "in no fold list"))
+
+
+def _without_lists(root: Path, set_name: str, split: str, fold: int | None) -> Chosen:
+    """Every video on disk."""
+    if split == "train" or fold is not None:
+        raise UserError(f"{root}/fold_lists: expected {set_name}_list_{split}_fps.txt, found no list of this set; "
+                        "write one line '<video> <frames> <fps>' a video")
+    rows = _unlisted(root, set_name)
+    return Chosen(rows, [], [], None, {row.video: 1 for row in rows},
+                  [f"{set_name}: no fold list in {root}/fold_lists; every video found is in the split"])
 
 
 def _unlisted(root: Path, set_name: str) -> list[FoldRow]:
@@ -139,10 +138,8 @@ def _add(found: Found, set_name: str, row: FoldRow) -> None:
     frames = numbered(root / "video_frames" / set_name / video, stem=r"img_\d+")
     maps = numbered(root / "annotations" / set_name / video / "maps", stem=r"eyeMap_\d+")
     fixations = numbered(root / "annotations" / set_name / video, (".mat",), r"fixMap_\d+")
-    n, problem = agree(f"{set_name}/{video}", {"frames": frames, "maps": maps, "fixation maps": fixations},
-                       first=1, listed=row.frames or None)
-    if problem:
-        found.problems.append(problem)
+    n = found.agreed(f"{set_name}/{video}", video, {"frames": frames, "maps": maps, "fixation maps": fixations},
+                     first=1, listed=row.frames or None)
     if not n:
         return
     for files in (frames, maps, fixations):
@@ -153,7 +150,7 @@ def _add(found: Found, set_name: str, row: FoldRow) -> None:
         name=video, fps=row.fps or SILENT_FPS, frames=tuple(frames[k].path for k in order),
         maps=tuple(maps[k].path for k in order), fixations=tuple(fixations[k].path for k in order),
         variable=VARIABLE, audio=audio,
-        captions=found.optional(root / "captions" / set_name / f"{video}.jsonl"),
+        captions=found.captions(root / "captions" / set_name, video),
         gaze=found.optional(root / "gaze" / set_name / f"{video}.npz")))
 
 

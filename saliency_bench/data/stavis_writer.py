@@ -38,14 +38,14 @@ class StavisWriter:
         refuse_name(set_name, "data set")
         self.root, self.set_name = Path(root), set_name
 
-    def video(self, name: str, *, frames: Iterable[np.ndarray], fps: float, truth: Iterable[FrameTruth],
+    def video(self, name: str, *, frames: Iterable[np.ndarray] | None, fps: float, truth: Iterable[FrameTruth],
               audio: tuple[int, np.ndarray] | None = None, captions: Mapping[int, str] | None = None,
               gaze: np.ndarray | None = None, quality: int = 95, observers: Sequence[str] | None = None,
               caption_fields: Mapping[str, Any] | None = None, origin: Mapping[str, Any] | None = None,
-              replace: bool = False) -> int:
+              replace: bool = False, keep_captions: bool = False) -> int:
         """Write one video; returns its number of frames (also when it is complete and nothing is read).
 
-        frames   : (H, W, 3) uint8 RGB each
+        frames   : (H, W, 3) uint8 RGB each; None where only the gaze of a video is known: its maps alone are written
         fps      : frames per second
         truth    : one a frame; the density, of any positive scale, is stored as 8 bits of its maximum
         audio    : rate in Hz and (n,) float32 samples in [-1, 1], stored as 16 bits
@@ -54,6 +54,7 @@ class StavisWriter:
         quality  : of the JPEG files
         origin   : further facts that `complete` is to give back (JSON values)
         replace  : write anew what is there, whoever put it there
+        keep_captions : leave captions that stand under the name, made of the same frames by another program
 
         Raises `UserError` for unequal numbers of frames and truths, for no frames, and for a video of that
         name that something else put there.
@@ -67,13 +68,14 @@ class StavisWriter:
             partial = self._partial(name)
             done = self._fill(partial, name, frames, fps, truth, quality)
             self._fill_optional(partial, name, done["frames"], audio, captions, caption_fields, gaze, observers)
-            done |= {"audio": audio is not None, "captions": bool(captions), "gaze": gaze is not None}
+            done |= {"pictures": frames is not None, "audio": audio is not None,
+                     "captions": bool(captions) or (None if keep_captions else False), "gaze": gaze is not None}
             write_json(partial / "annotations" / MARKER, {**(origin or {}), **done})
             self.finish(name)
         return int(done["frames"])
 
     def complete(self, name: str) -> dict[str, Any] | None:
-        """What was written of a complete video (frames, fps, audio, captions, gaze), None for any other."""
+        """What was written of a complete video (frames, fps, pictures, audio, captions, gaze), None for any other."""
         return _read_marker(self.root / "annotations" / self.set_name / name)
 
     def finish(self, name: str) -> None:
@@ -87,9 +89,9 @@ class StavisWriter:
         if facts is not None:
             *parts, (source, target) = self._places(partial, name)
             _retire(target, partial)
-            for (made, place), wanted in zip(parts, [True, *(facts[k] for k in ("audio", "captions", "gaze"))],
-                                             strict=True):
-                if made.exists() or not wanted:
+            kinds = (facts.get("pictures", True), *(facts[k] for k in ("audio", "captions", "gaze")))
+            for (made, place), wanted in zip(parts, kinds, strict=True):
+                if made.exists() or wanted is False:
                     _retire(place, partial)
                 if made.exists():
                     place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,19 +136,21 @@ class StavisWriter:
             raise UserError(f"{there[0]}: expected no files of {name} yet, found some that were not written here; "
                             "remove them or choose another name")
 
-    def _fill(self, partial: Path, name: str, frames: Iterable[np.ndarray], fps: float,
+    def _fill(self, partial: Path, name: str, frames: Iterable[np.ndarray] | None, fps: float,
               truth: Iterable[FrameTruth], quality: int) -> dict[str, Any]:
         if not np.isfinite(fps) or fps <= 0:
             raise UserError(f"{self.set_name}/{name}: expected a positive frame rate, found {fps}; give another")
-        (partial / "frames").mkdir(parents=True)
         (partial / "annotations" / "maps").mkdir(parents=True)
+        if frames is not None:
+            (partial / "frames").mkdir()
         count = 0
-        for frame, at in zip_longest(frames, truth):
-            if frame is None or at is None:
+        for frame, at in zip_longest(() if frames is None else frames, truth):
+            if at is None or (frame is None and frames is not None):
                 raise UserError(f"{self.set_name}/{name}: expected as many frames as truths, found only {count} "
                                 f"{'frames' if frame is None else 'truths'}; cut both to one length")
             count += 1
-            write_jpeg(partial / "frames" / f"img_{count:05d}.jpg", frame, quality)
+            if frame is not None:
+                write_jpeg(partial / "frames" / f"img_{count:05d}.jpg", frame, quality)
             density = eight_bits(at.density, f"{self.set_name}/{name}, frame {count}")
             write_jpeg(partial / "annotations" / "maps" / f"eyeMap_{count:05d}.jpg", density, quality)
             write_fixations(partial / "annotations" / f"fixMap_{count:05d}.mat", at.fixations, VARIABLE)

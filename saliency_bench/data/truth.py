@@ -11,9 +11,12 @@ frame     : 0-based.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
+
+from saliency_bench.errors import UserError
 
 
 class FrameTruth(NamedTuple):
@@ -41,6 +44,22 @@ class Truth(Protocol):
     def gaze(self) -> np.ndarray | None:
         """Gaze by observer, (observers, n_frames, 2) in map pixels, or None where the data set has none."""
         ...
+
+
+@dataclass(frozen=True)
+class HiddenTruth:
+    """Truth that somebody else keeps: its shape is known, asking for a frame raises `UserError`."""
+
+    name: str
+    n_frames: int
+    size: tuple[int, int]
+
+    def frame(self, index: int) -> FrameTruth:
+        raise UserError(f"{self.name}: expected maps and fixation maps to score against, found none; its truth is "
+                        "not here")
+
+    def gaze(self) -> None:
+        return None
 
 
 def fixation_map(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:

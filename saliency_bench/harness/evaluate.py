@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset, Sample
 from saliency_bench.files import write_json
 from saliency_bench.harness.provenance import code_id, provenance
@@ -62,10 +63,17 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
     if others := store.of_other_code(code_id()):
         problems.append(f"{store.spec.label}: {others} of {len(dataset)} videos were scored by another state of the "
                         f"code; remove {store.root} to score them again")
-    record = Record(store.spec, store.scores(dataset.names), tuple(problems), dict(notes or {}),
-                    None if seconds is None else 1000 * seconds)
+    per_list = registry.load("protocols", store.spec.protocol).per_list
+    notes = dict(notes or {})
+    if dataset.times:
+        notes["repeated"] = (f"{', '.join(dataset.times)} are in several test lists and count "
+                             f"{'once in each' if per_list else 'once'}")
+    record = Record(store.spec, store.scores(dataset.names), tuple(problems), notes,
+                    None if seconds is None else 1000 * seconds, tuple(dataset.losses),
+                    dataset.times if per_list else {})
     write_json(store.root / "record.json", {"schema": 1, **record.row(), "problems": list(record.problems),
-                                            "missing": record.missing()})
+                                            "missing": record.missing(),
+                                            "losses": [loss._asdict() for loss in record.losses]})
     if not (store.root / "provenance.json").exists():
         write_json(store.root / "provenance.json", provenance(dataset=dataset.name, **about))
     return record

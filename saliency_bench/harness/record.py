@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from saliency_bench.data.dataset import Loss
 from saliency_bench.metrics.stats import bootstrap_mean, paired_difference
 from saliency_bench.protocol import HEADLINE, NO_MAP
 from saliency_bench.spec import RunSpec
+
+
+class Coverage(NamedTuple):
+    """`scored` of `total` frames count; `reasons` says why the others do not; `unknown` videos have lost no one knows
+    how many frames."""
+
+    scored: int
+    total: int
+    reasons: dict[str, int]
+    unknown: list[str]
+
+    def __str__(self) -> str:
+        """For example "scored 48 of 50 frames; not scored: 2 no truth"."""
+        reasons = [f"{n:,} {reason}" for reason, n in self.reasons.items()]
+        if self.unknown:
+            reasons.append(f"all of {', '.join(self.unknown)}, whose number is not known")
+        return (f"scored {self.scored:,} of {self.total:,} frames"
+                + (f"; not scored: {', '.join(reasons)}" if reasons else ""))
+
 
 REFERENCES = ("centre", "oracle", "human")  # rows that say what a score is worth
 
@@ -23,6 +45,8 @@ class Record:
     problems : what was wrong with data or maps and how it was handled
     notes    : facts that belong to the row, e.g. the sigma of the human bound or the draws of an oracle
     ms_per_frame : mean time of prediction and scoring; not part of the scores
+    losses   : frames that could not be scored because of the files, with the reason
+    times    : how often a video counts in means over videos, where that is not once
     """
 
     spec: RunSpec
@@ -30,6 +54,8 @@ class Record:
     problems: tuple[str, ...] = ()
     notes: dict[str, object] = field(default_factory=dict)
     ms_per_frame: float | None = None
+    losses: tuple[Loss, ...] = ()
+    times: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def videos(self) -> pd.DataFrame:
@@ -48,14 +74,14 @@ class Record:
 
     def metric(self, name: str) -> dict[str, float | None]:
         """Mean over videos with its 95 % interval (bootstrap over videos); None where there is nothing to say."""
-        values = self.videos[name].to_numpy()
-        values = values[np.isfinite(values)]
-        if not values.size:
-            return {"mean": None, "low": None, "high": None}
-        if values.size == 1:
-            return {"mean": float(values[0]), "low": None, "high": None}
-        interval = bootstrap_mean(values)
-        return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+        values = self.videos[name].dropna()
+        interval = bootstrap_mean(values.to_numpy(), weights=self.weights(values.index))
+        return {key: float(value) if np.isfinite(value) else None
+                for key, value in (("mean", interval.mean), ("low", interval.low), ("high", interval.high))}
+
+    def weights(self, videos: Iterable[str]) -> np.ndarray:
+        """How often each of `videos` counts in a mean over videos."""
+        return np.array([self.times.get(video, 1) for video in videos], np.float64)
 
     def pooled(self) -> dict[str, float | None]:
         """Mean over all frames whatever their video."""
@@ -65,6 +91,18 @@ class Record:
         """How many frames carry each note, e.g. {"no truth": 3}."""
         notes = self.frames["note"].value_counts()
         return {str(k): int(v) for k, v in sorted(notes.items()) if k}
+
+    def coverage(self) -> Coverage:
+        """How many frames count in at least one metric, out of how many, and why the others do not."""
+        blank = self.frames[self.frames[list(HEADLINE)].isna().all(axis=1)]
+        reasons = Counter(note or "no metric is defined" for note in blank["note"])
+        if skipped := int(self.frames.groupby("video", sort=False)["frame"].min().sum()):
+            reasons["before the protocol's first frame"] = skipped
+        for loss in self.losses:
+            reasons[loss.reason] += loss.frames
+        unknown = sorted({loss.video for loss in self.losses if not loss.frames})
+        return Coverage(self.n_frames, self.n_frames + sum(reasons.values()),
+                        {reason: n for reason, n in sorted(reasons.items()) if n}, unknown)
 
     def missing(self) -> list[str]:
         """Videos some of whose frames have no map, with the count, e.g. "clip1: 3 of 240 frames"."""
@@ -82,7 +120,8 @@ class Record:
             "split": self.spec.split, "protocol": self.spec.protocol, "weights": self.spec.weights or None,
             "n_videos": self.n_videos, "n_frames": self.n_frames,
             "metrics": {m: self.metric(m) for m in HEADLINE}, "pooled": self.pooled(), "skill": skill,
-            "counts": self.counts(), "notes": self.notes, "run_id": self.spec.run_id,
+            "counts": self.counts(), "coverage": self.coverage()._asdict(), "notes": self.notes,
+            "run_id": self.spec.run_id,
         }
 
 
@@ -110,5 +149,5 @@ def paired(a: Record, b: Record, metric: str) -> tuple[float, float, float] | No
     both = a.videos[metric].to_frame("a").join(b.videos[metric].rename("b")).dropna()
     if len(both) < 2:
         return None
-    difference = paired_difference(both["a"].to_numpy(), both["b"].to_numpy())
+    difference = paired_difference(both["a"].to_numpy(), both["b"].to_numpy(), weights=a.weights(both.index))
     return difference.mean, difference.low, difference.high

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from saliency_bench import registry
 from saliency_bench.data.clip import MODALITIES, parse_mode
-from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.dataset import Dataset, Loss, without
 from saliency_bench.data.density import default_sigma
 from saliency_bench.errors import UserError
 from saliency_bench.harness.evaluate import evaluate, model_scorer
@@ -78,18 +78,46 @@ def check_modes(model: Any, name: str, modes: Sequence[str]) -> list[str]:
 
 def check_modalities(dataset: Dataset, name: str, mode: str, modes: Sequence[str]) -> None:
     """Raise `UserError` if a video lacks what `mode` needs, with a mode that would work where there is one."""
-    have = {sample.name: sample.clip.modalities for sample in dataset}
-    lacking = {v: [m for m in mode if m not in h] for v, h in have.items() if set(mode) - set(h)}
+    have = _modalities(dataset)
+    lacking = _lacking(have, [mode])
     if not lacking:
         return
     first, missing = next(iter(lacking.items()))
-    words = " and ".join(MODALITIES[m] for m in missing)
     works = [m for m in modes if all(set(m) <= set(h) for h in have.values())]
     hint = f"a mode that it can feed: --modes {works[0]}" if works else "choose a mode that every video can feed"
-    if "T" in missing and modes:
+    if modes and all(m == "T" for v in lacking.values() for m in v):
         hint += "; or give --caption TEXT"
-    raise UserError(f"{name}({mode}) needs {words}, which {len(lacking)} of {len(have)} videos of {dataset.name} "
-                    f"lack (first: {first}); {hint}")
+    if modes and len(lacking) < len(have):
+        hint += f"; or --allow-missing scores the other {len(have) - len(lacking)} in every mode"
+    raise UserError(f"{name}({mode}) needs {_named(missing)}, which {len(lacking)} of {len(have)} videos of "
+                    f"{dataset.name} lack (first: {first}); {hint}")
+
+
+def leave_out_lacking(dataset: Dataset, modes: Sequence[str]) -> Dataset:
+    """The videos that can feed every one of `modes`, so that all rows are of the same; the others are named."""
+    have = _modalities(dataset)
+    lacking = _lacking(have, modes)
+    if not lacking or len(lacking) == len(have):
+        return dataset
+    frames = {name: dataset.samples[i].clip.n_frames for i, name in enumerate(dataset.names) if name in lacking}
+    words = {video: " and ".join(MODALITIES[m].removeprefix("a ") for m in missing)
+             for video, missing in lacking.items()}
+    return without(dataset, [Loss(video, frames[video], f"no {what}") for video, what in words.items()],
+                   [f"{dataset.name}/{video}: has no {what}; left out of every mode" for video, what in words.items()])
+
+
+def _modalities(dataset: Dataset) -> dict[str, str]:
+    return {sample.name: sample.clip.modalities for sample in dataset}
+
+
+def _lacking(have: Mapping[str, str], modes: Sequence[str]) -> dict[str, list[str]]:
+    """What each video that lacks something would need for `modes`."""
+    wanted = sorted(set("".join(modes)), key="TAV".index)
+    return {video: [m for m in wanted if m not in h] for video, h in have.items() if set(wanted) - set(h)}
+
+
+def _named(modalities: Sequence[str]) -> str:
+    return " and ".join(MODALITIES[m] for m in modalities)
 
 
 def load_models(request: Request) -> dict[str, Any]:

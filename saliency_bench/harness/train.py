@@ -103,13 +103,14 @@ def rate_at(step: int, spec: TrainSpec) -> float:
 
 
 def train_model(name: str, mode: str, preset: str, dataset_name: str, *, fold: int | None = None,
-                steps: int | None = None, minutes: float | None = None, batch: int = 16,
+                data_root: Path | None = None, steps: int | None = None, minutes: float | None = None, batch: int = 16,
                 learning_rate: float | None = None, average: float | None = None, seed: int = 0, device: str = "cpu",
                 workers: int = 1, out: Path = Path("runs/train"), init: Path | None = None,
                 options: dict[str, Any] | None = None, progress: Report = lambda *a: None) -> Trained:
     """Train and say where the weights are; goes on from the checkpoint of an earlier call with the same words.
 
     fold    : of a set on disk with numbered fold lists, the one whose train list is used
+    data_root : folder of the published sets, where `dataset_name` is one of theirs
     init    : weights to start from (of any mode); what fits by name and shape is taken over
     learning_rate, average : in place of what the model trains the preset with
     minutes : measures the time of a step and fixes the number of steps, which the folder then remembers
@@ -122,7 +123,7 @@ def train_model(name: str, mode: str, preset: str, dataset_name: str, *, fold: i
         raise UserError(f"{name} cannot be trained: it has no weights of its own")
     if mode not in factory.modes:
         raise UserError(f"{name} has no mode {mode}; it has {', '.join(factory.modes)}")
-    dataset = resolve_training(dataset_name, seed, fold)
+    dataset = resolve_training(dataset_name, seed, fold, data_root=data_root)
     if not dataset.endless:
         check_modalities(dataset, name, mode, ())
     of_fold = "" if dataset.fold is None else f"-fold{dataset.fold}"

@@ -12,7 +12,7 @@ from rich.console import Console
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.record import Record
 from saliency_bench.report.figures import run_figure
-from saliency_bench.report.tables import comparison_table, comparisons, footnotes, rows, table
+from saliency_bench.report.tables import comparison_table, comparisons, coverage, footnotes, rows, table
 
 
 def _problems(records: Sequence[Record]) -> list[str]:
@@ -59,3 +59,6 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
     for record in records:
         speed = "" if record.ms_per_frame is None else f"  ({record.ms_per_frame:.1f} ms/frame)"
         say(f"    {record.spec.run_id}{speed}")
+    for dataset in datasets:
+        for line in coverage(by_set[dataset.manifest]):
+            say(f"{dataset.name}: {line}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from saliency_bench.harness.record import REFERENCES, Record, paired, skill
-from saliency_bench.protocol import HEADLINE
+from saliency_bench.protocol import CONSTANT, HEADLINE
 
 
 def rows(records: Sequence[Record]) -> list[dict[str, object]]:
@@ -73,7 +73,16 @@ def footnotes(records: Sequence[Record]) -> list[str]:
             lines.append(f"{label}: posterior mean given what the mode shows ({how})")
         if "rule" in notes:
             lines.append(f"{label}: {notes['rule']}, sigma {notes['sigma_px']:g} px")
-        if counts := record.counts():
-            lines.append(f"{label}: " + ", ".join(f"{n} frames with {k}" for k, n in counts.items()))
+        if constant := record.counts().get(CONSTANT):
+            lines.append(f"{label}: {constant} frames with {CONSTANT}")
         lines += [f"{label}: no map for {m}" for m in record.missing()]
-    return lines
+    repeated = [str(record.notes["repeated"]) for record in records if "repeated" in record.notes]
+    return [*lines, *dict.fromkeys(repeated)]
+
+
+def coverage(records: Sequence[Record]) -> list[str]:
+    """How many frames were scored and why the others were not: one line where all rows agree, else one for each."""
+    said: dict[str, list[str]] = {}
+    for record in records:
+        said.setdefault(str(record.coverage()), []).append(record.spec.label)
+    return [line if len(said) == 1 else f"{', '.join(labels)}: {line}" for line, labels in said.items()]
