@@ -21,7 +21,7 @@ from saliency_bench.data.images import ImageFolder
 from saliency_bench.errors import UserError
 from saliency_bench.models import windows
 from saliency_bench.models.adapter import AudioRule, SlidingWindowModel, Window, WindowBatch, Windows
-from saliency_bench.models.windows import DECODED_FRAMES, Memory, normalise_frame, resize_frame, spread
+from saliency_bench.models.windows import Memory, normalise_frame, resize_frame, spread
 
 from .layouts import one_line, picture
 
@@ -249,9 +249,9 @@ def test_memory_does_not_grow_with_the_film(batch: int, monkeypatch: pytest.Monk
     for _ in model.predict(clip):
         model.seen.clear()
     held = DEPTH + 3  # batches that wait, one in the making, one handed over, and the frames dropped after the next
-    assert most <= WINDOW.frames + held * batch + DECODED_FRAMES
+    assert most <= WINDOW.frames + held * batch
     assert isinstance(clip.frames, Film) and len(clip.frames.asked) == 400
-    assert clip.frames.most <= (DEPTH + 3) * DECODED_FRAMES
+    assert clip.frames.most <= 2  # of the film's own size: one that is resized, one that is decoded
 
 
 @pytest.mark.parametrize("way", ["to the end", "left", "model fails", "sound fails"])
@@ -361,6 +361,22 @@ def test_the_first_bad_file_is_the_one_named(folder: list[Path]) -> None:
         ImageFolder(folder).read(range(30))
     one_line(error, "009.jpg")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("images")]
+
+
+def test_windows_of_a_folder_are_those_of_its_frames_read_one_by_one(folder: list[Path]) -> None:
+    class Plain:
+        def __init__(self, source: ImageFolder):
+            self.size, self.read, self.n = source.size, source.read, len(source)
+
+        def __len__(self) -> int:
+            return self.n
+
+    source = ImageFolder(folder)
+    window = Window(frames=4, size=(10, 14), target=1)
+    for pooled, alone in zip(*(Windows(Clip("folder", 30, source.size, 25.0, frames), window).cuts(8)
+                               for frames in (source, Plain(source))), strict=True):
+        a, b = pooled.to("cpu").frames, alone.to("cpu").frames
+        assert a is not None and b is not None and torch.equal(a, b)
 
 
 def test_a_frame_outside_a_folder_is_an_index_error(folder: list[Path]) -> None:
