@@ -29,6 +29,7 @@ def test_preparing_the_raw_form_gives_the_processed_form(tmp_path, name):
         assert (sample.clip.n_frames, sample.clip.size, sample.truth.size) == (FRAMES, scene.size, scene.map_size)
         assert sample.clip.fps == pytest.approx(float(scene.rate), abs=1e-3)
         assert ("A" in sample.clip.modalities) == (name != "dhf1k")
+        assert sample.clip.captions.by_frame == scene.captions
         for k in range(FRAMES):
             np.testing.assert_array_equal(sample.truth.frame(k).fixations, scene.fixations(k), f"{sample.name} {k}")
         shown = sample.clip.frames.read([FRAMES // 2])[0].astype(float)

@@ -284,13 +284,13 @@ def test_a_foreign_data_set_is_not_extended(films, tmp_path):
         imported(films, tmp_path, set_name="other")
 
 
-def test_caption_files_keep_what_all_lines_share(films, tmp_path):
+def test_caption_files_keep_the_fields_of_every_line(films, tmp_path):
     file = tmp_path / "words.jsonl"
-    captions.write(file, {0: "first", 3: "then"}, {"model": "captioner"})
+    given = {0: {"text": "first", "model": "captioner"}, 3: {"text": "then", "model": "captioner", "same_as": 1}}
+    captions.write_rows(file, given)
     imported(films, tmp_path / "mine", captions=file)
     assert opened(tmp_path / "mine").samples[0].clip.captions.by_frame == {0: "first", 3: "then"}
-    rows = captions.read_rows(tmp_path / "mine" / "captions" / "mine" / "mute.jsonl")
-    assert rows[3] == {"text": "then", "model": "captioner"}
+    assert captions.read_rows(tmp_path / "mine" / "captions" / "mine" / "mute.jsonl") == given
 
 
 def test_frames_without_gaze_are_counted(films, tmp_path):

@@ -216,6 +216,26 @@ def test_captions_stay_with_a_video_that_only_gets_new_maps(tmp_path):
     assert stavis.open_set(out, "AVAD", fold=2).samples[0].clip.captions.at(0) == "two people talk"
 
 
+def test_captions_beside_the_distribution_are_taken_along(tmp_path):
+    raw, out = avad(tmp_path / "raw"), tmp_path / "out"
+    rows = {0: {"text": "two people talk", "model": "m"}, 3: {"text": "one laughs", "model": "m", "same_as": 1}}
+    for name in ("V1_Speech1", "V9_News"):
+        captions.write_rows(raw / "captions" / f"{name}.jsonl", rows)
+    (raw / "captions" / "V2_Speech2.csv").write_text(f"frame,text\n1,early\n{N + 1},late\n")
+    done = prepare("avad", raw, out)
+    assert captions.read_rows(out / "captions" / "AVAD" / "V1_Speech1.jsonl") == rows
+    assert entry(done, "V1_Speech1")["captions"] == 2 and entry(done, "V2_Speech2")["captions"] == 0
+    assert "captions of no video here, not used: V9_News.jsonl" in said(done)
+    assert len(done.failures) == 1 and f"expected frames 1 to {N}" in done.failures[0]
+    (raw / "captions" / "V2_Speech2.csv").unlink()
+    captions.write(raw / "captions" / "V1_Speech1.jsonl", {0: "others"})
+    again = prepare("avad", raw, out)
+    assert again.written == ["V1_Speech1", "V2_Speech2"] and not again.failed
+    (raw / "captions" / "V1_Speech1.jsonl").unlink()
+    assert prepare("avad", raw, out).written == ["V1_Speech1"]
+    assert not (out / "captions" / "AVAD" / "V1_Speech1.jsonl").exists()
+
+
 def test_damaged_videos_and_gaze_stop_no_other(tmp_path):
     raw = avad(tmp_path / "raw", ("V1_Speech1", "V2_Speech2", "V3_Speech3", "V4_Interview1", "V5_Interview2"))
     truncate(raw / "video" / "V1_Speech1.mp4")

@@ -183,8 +183,8 @@ def test_an_empty_density_stays_empty(tmp_path: Path) -> None:
 
 
 def test_caption_fields_and_observers_are_kept(tmp_path: Path) -> None:
-    stavis.StavisWriter(tmp_path, "new").video(
-        "v1", **content(), caption_fields={"model": "m"}, observers=["p1", "p2", "p3"])
+    said = {0: "a dog", 3: {"text": "a cat", "model": "m"}}
+    stavis.StavisWriter(tmp_path, "new").video("v1", **content() | {"captions": said}, observers=["p1", "p2", "p3"])
     assert captions.read_rows(tmp_path / "captions/new/v1.jsonl")[3] == {"text": "a cat", "model": "m"}
     assert list(np.load(tmp_path / "gaze/new/v1.npz")["observers"]) == ["p1", "p2", "p3"]
 

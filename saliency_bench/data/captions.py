@@ -63,6 +63,15 @@ def read_rows(path: str | Path) -> Rows:
     return reader(read_text(path, "a caption file"), str(path))
 
 
+def read_within(path: str | Path, n_frames: int) -> Rows:
+    """`read_rows` of the captions of a video of `n_frames`; raises `UserError` also for a caption past its end."""
+    rows = read_rows(path)
+    if (late := max(rows)) >= n_frames:
+        raise UserError(f"{path}: expected frames 1 to {n_frames}, found a caption for frame {late + 1}; remove its "
+                        "line")
+    return rows
+
+
 def parse(text: str, where: str) -> Rows:
     """The captions of a .jsonl text; `where` names it in errors."""
     lines = _lines(text, where)

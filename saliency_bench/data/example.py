@@ -94,7 +94,7 @@ def write_example(name: str, out: str | Path, *, raw: bool = False, layout: str 
     folder = CATALOGUE[name].folder if name in CATALOGUE else plain
     write: Callable[[Path], Sequence[tuple[str, str]]]
     if raw:
-        layout, write = "raw", partial(example_raw.FORMS[plain], scenes=scenes)
+        layout, write = "raw", partial(_raw, example_raw.FORMS[plain], scenes=scenes)
         use = f"saliency-bench data prepare {plain} --raw {quote(str(root))} --out {quote(f'{root}-prepared')}"
     else:
         use = f"saliency-bench data check {quote(str(root))}"
@@ -175,6 +175,13 @@ def _refuse_other(root: Path, made: Path) -> None:
         if not there.is_file() or there.read_bytes() != path.read_bytes():
             raise UserError(f"{root}: expected an empty folder or the same example, found other files "
                             f"({path.relative_to(made)} differs); choose another folder")
+
+
+def _raw(form: Callable[..., list[tuple[str, str]]], root: Path, scenes: Sequence[Scene]) -> list[tuple[str, str]]:
+    kinds = form(root, scenes)
+    for scene in filter(example_raw.is_public, scenes):
+        captions.write(root / "captions" / f"{scene.video}.jsonl", scene.captions, FIELDS)
+    return [*kinds, ("captions/*.jsonl", "captions, which no distribution has")]
 
 
 def _stavis(entry: Entry, root: Path, scenes: Sequence[Scene]) -> list[tuple[str, str]]:

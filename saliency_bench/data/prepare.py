@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from saliency_bench.data.captions import constant, read_rows
-from saliency_bench.data.clip import Captions
+from saliency_bench.data.captions import Rows, constant, read_within
 from saliency_bench.data.folds import refuse_name
 from saliency_bench.data.gaze import read_gaze
 from saliency_bench.data.making import (
@@ -115,10 +114,7 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
     recording = read_gaze(gaze, size=facts.size, n_frames=facts.n_frames, var=var, screen=screen,
                           first_frame=first_frame)
     notes.extend(facts.notes)
-    said, fields = _captions(captions, caption, notes)
-    if said and (late := max(said.by_frame)) >= facts.n_frames:
-        raise UserError(f"{captions}: expected frames 1 to {facts.n_frames}, found a caption for frame {late + 1}; "
-                        "remove its line")
+    said = _captions(captions, caption, facts.n_frames)
     audio = read_audio(video)
     maps = choose_map_size(map_size, facts.size)
     have = np.isfinite(recording.points[..., 0]).sum(0)
@@ -126,7 +122,7 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
         notes.append(f"{int((have == 0).sum())} of {facts.n_frames} frames have no gaze; they are not scored")
     made = Imported(root, set_name, name, facts.n_frames, facts.fps, facts.size, maps, sigma,
                     len(recording.points), float(np.median(have)), audio is not None,
-                    len(said.by_frame) if said else 0, (*notes, *recording.problems))
+                    len(said), (*notes, *recording.problems))
     source = {"path": str(video.resolve()), "sha256": digest(video).hex()}
     origin = {"source": source,
               "content": _fingerprint([video, gaze, captions],
@@ -149,7 +145,7 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
                 writer.video(name, frames=decoded(open_frames(video), facts.n_frames, progress), fps=facts.fps,
                              truth=truths(points, maps, sigma.in_maps(facts.size, maps)),
                              audio=None if audio is None else (audio.rate, audio.samples),
-                             captions=said.by_frame if said else None, caption_fields=fields, gaze=points,
+                             captions=said, gaze=points,
                              observers=recording.observers, origin=origin, replace=made.replaced)
             videos[name] = _entry(made, Path(gaze).name, screen, origin)
             writer.manifest({**manifest, "set": set_name, "layout": "STAViS", "made_by": MADE_BY})
@@ -176,19 +172,13 @@ def _name(given: str | None, default: str, option: str) -> tuple[str, list[str]]
     return given, []
 
 
-def _captions(file: str | Path | None, sentence: str | None,
-              notes: list[str]) -> tuple[Captions | None, dict[str, Any]]:
-    """The captions, and the fields that all their lines share (model, revision, ...)."""
+def _captions(file: str | Path | None, sentence: str | None, n_frames: int) -> Rows:
+    """The captions that were given, with all their fields; {} for none."""
     if file is not None and sentence is not None:
         raise UserError("--captions and --caption: expected one of them, found both; leave one out")
-    if file is None:
-        return (None if sentence is None else constant(sentence)), {}
-    rows = read_rows(file)
-    extra = [{k: v for k, v in row.items() if k != "text"} for row in rows.values()]
-    shared = {k: v for k, v in extra[0].items() if all(k in e and e[k] == v for e in extra)}
-    if any(e.keys() - shared.keys() for e in extra):
-        notes.append(f"{Path(file).name}: fields that differ from line to line are not kept")
-    return Captions({frame: row["text"] for frame, row in rows.items()}), shared
+    if sentence is not None:
+        return {frame: {"text": text} for frame, text in constant(sentence).by_frame.items()}
+    return {} if file is None else read_within(file, n_frames)
 
 
 def _fingerprint(files: Sequence[str | Path | None], *settings: object) -> str:

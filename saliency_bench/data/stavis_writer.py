@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from saliency_bench.data import captions as caption_files
 from saliency_bench.data.audio import write_wav
+from saliency_bench.data.captions import write_rows
 from saliency_bench.data.folds import fold_list_text, refuse_name
 from saliency_bench.data.images import write_jpeg
 from saliency_bench.data.matfile import write_fixations
@@ -39,17 +39,17 @@ class StavisWriter:
         self.root, self.set_name = Path(root), set_name
 
     def video(self, name: str, *, frames: Iterable[np.ndarray] | None, fps: float, truth: Iterable[FrameTruth],
-              audio: tuple[int, np.ndarray] | None = None, captions: Mapping[int, str] | None = None,
+              audio: tuple[int, np.ndarray] | None = None,
+              captions: Mapping[int, str | Mapping[str, Any]] | None = None,
               gaze: np.ndarray | None = None, quality: int = 95, observers: Sequence[str] | None = None,
-              caption_fields: Mapping[str, Any] | None = None, origin: Mapping[str, Any] | None = None,
-              replace: bool = False, keep_captions: bool = False) -> int:
+              origin: Mapping[str, Any] | None = None, replace: bool = False, keep_captions: bool = False) -> int:
         """Write one video; returns its number of frames (also when it is complete and nothing is read).
 
         frames   : (H, W, 3) uint8 RGB each; None where only the gaze of a video is known: its maps alone are written
         fps      : frames per second
         truth    : one a frame; the density, of any positive scale, is stored as 8 bits of its maximum
         audio    : rate in Hz and (n,) float32 samples in [-1, 1], stored as 16 bits
-        captions : sentence by the 0-based frame it holds from; `caption_fields` are kept with each
+        captions : by the 0-based frame it holds from, a sentence or a row with `text` and other fields to keep
         gaze     : (observers, frames, 2) x, y in map pixels, NaN where not fixating; `observers` their names
         quality  : of the JPEG files
         origin   : further facts that `complete` is to give back (JSON values)
@@ -67,7 +67,7 @@ class StavisWriter:
                 self._refuse_foreign(name)
             partial = self._partial(name)
             done = self._fill(partial, name, frames, fps, truth, quality)
-            self._fill_optional(partial, name, done["frames"], audio, captions, caption_fields, gaze, observers)
+            self._fill_optional(partial, name, done["frames"], audio, captions, gaze, observers)
             done |= {"pictures": frames is not None, "audio": audio is not None,
                      "captions": bool(captions) or (None if keep_captions else False), "gaze": gaze is not None}
             write_json(partial / "annotations" / MARKER, {**(origin or {}), **done})
@@ -159,13 +159,14 @@ class StavisWriter:
         return {"frames": count, "fps": float(fps)}
 
     def _fill_optional(self, partial: Path, name: str, n_frames: int, audio: tuple[int, np.ndarray] | None,
-                       captions: Mapping[int, str] | None, caption_fields: Mapping[str, Any] | None,
+                       captions: Mapping[int, str | Mapping[str, Any]] | None,
                        gaze: np.ndarray | None, observers: Sequence[str] | None) -> None:
         if audio is not None:
             (partial / "audio").mkdir()
             write_wav(partial / "audio" / f"{name}.wav", *audio)
         if captions:
-            caption_files.write(partial / f"{name}.jsonl", captions, caption_fields)
+            rows = {frame: {"text": said} if isinstance(said, str) else said for frame, said in captions.items()}
+            write_rows(partial / f"{name}.jsonl", rows)
         if gaze is not None:
             gaze = np.asarray(gaze, np.float32)
             if gaze.ndim != 3 or gaze.shape[1:] != (n_frames, 2):

@@ -1,11 +1,14 @@
 """A raw distribution becomes a data set in the STAViS layout: `data prepare`.
 
+Captions that lie beside it, captions/<video>.jsonl (.csv, .txt), are taken along.
+
 Every video is read, judged and written by itself (`work.perform`), so that a damaged one stops no other and an
 interrupted run goes on with the video it was at.  What was used and dropped is in manifest-<set>.json.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -15,9 +18,11 @@ from dataclasses import replace as changed
 from multiprocessing import get_context
 from pathlib import Path
 
+from saliency_bench.data import captions
 from saliency_bench.data.catalogue import CATALOGUE
 from saliency_bench.data.folds import refuse_name
 from saliency_bench.data.gaze import parse_size
+from saliency_bench.data.images import entries
 from saliency_bench.data.layout import natural
 from saliency_bench.data.making import choose_map_size, choose_sigma, one_word, read_manifest
 from saliency_bench.data.media import stated_frames
@@ -32,6 +37,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.files import locked
 
 MADE_BY = "saliency-bench data prepare"
+CAPTIONS = "captions"  # folder beside a raw distribution with a caption file a video, which no distribution has
 Size = str | tuple[int, int]
 
 
@@ -69,7 +75,8 @@ def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | No
     raw, root = Path(raw).resolve(), Path(out).resolve()
     set_name = _set_name(name, set_name, root)
     listing = distribution.videos(raw, options)
-    chosen = _choose(listing, videos)
+    found, unused = _captioned(_named(listing), raw / CAPTIONS)
+    chosen = _choose(found, videos)
     tasks = [Task(name, video, raw, root, set_name, options, sigma, replace) for video in chosen]
     done: list[Done] = []
     lists: Lists = {}
@@ -83,15 +90,15 @@ def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | No
                     done.append(result)
             finally:
                 work.close()
-                entries = {**manifest["videos"], **{result.name: result.entry for result in done}}
-                entries = {video: entries[video] for video in sorted(entries, key=natural)}
-                complete = {video: entry for video, entry in entries.items() if "failed" not in entry}
+                listed = {**manifest["videos"], **{result.name: result.entry for result in done}}
+                listed = {video: listed[video] for video in sorted(listed, key=natural)}
+                complete = {video: entry for video, entry in listed.items() if "failed" not in entry}
                 lists, notes = lists_of(name, complete)
-                if entries:
+                if listed:
                     StavisWriter(root, set_name).manifest({
                         "set": set_name, "layout": "STAViS", "made_by": MADE_BY, "distribution": name,
                         "rules": distribution.rules, "settings": tasks[0].settings, "notes": listing.notes,
-                        "videos": entries})
+                        "videos": listed})
                     write_lists(root, set_name, lists)
     except OSError as error:
         raise UserError(f"{error.filename or root}: expected a folder that can be written, found none "
@@ -104,7 +111,8 @@ def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | No
     mixed = Counter(str(entry["settings"]) for entry in complete.values())
     if len(mixed) > 1:
         notes.append(f"{set_name} holds videos made with {len(mixed)} different settings; the manifest states them")
-    return Prepared(root, set_name, name, tuple(done), tuple([*listing.notes, *_absent(name, listing), *notes]),
+    notes = [*listing.notes, *unused, *_absent(name, listing), *notes]
+    return Prepared(root, set_name, name, tuple(done), tuple(notes),
                     {key: len(rows) for key, rows in lists.items()}, time.monotonic() - started)
 
 
@@ -148,8 +156,8 @@ def _set_name(name: str, given: str | None, root: Path) -> str:
     return CATALOGUE[name].folder if name in CATALOGUE else one_word(root.name)[0]
 
 
-def _choose(listing: Listing, names: Sequence[str] | None) -> list[RawVideo]:
-    """The videos asked for, each under a name of its own that is one word."""
+def _named(listing: Listing) -> list[RawVideo]:
+    """The videos, each under a name of its own that is one word."""
     found: list[RawVideo] = []
     for video in listing.videos:
         name, notes = one_word(video.name)
@@ -158,6 +166,11 @@ def _choose(listing: Listing, names: Sequence[str] | None) -> list[RawVideo]:
             name, error = f"{name}.{len(found)}", f"{video.name}: expected a name of its own, found another {name}; " \
                                                   "rename its files"
         found.append(changed(video, name=name, problems=(*video.problems, *notes), error=error))
+    return found
+
+
+def _choose(found: list[RawVideo], names: Sequence[str] | None) -> list[RawVideo]:
+    """The videos asked for, by name or by what the gaze files call them."""
     if names is None:
         return found
     known = {key for video in found for key in (video.name, video.key)}
@@ -167,6 +180,21 @@ def _choose(listing: Listing, names: Sequence[str] | None) -> list[RawVideo]:
     if not names:
         raise UserError("--videos: expected at least one name, found none; leave it out for all")
     return [video for video in found if {video.name, video.key} & set(names)]
+
+
+def _captioned(videos: list[RawVideo], folder: Path) -> tuple[list[RawVideo], list[str]]:
+    """The videos with the caption files of their names in `folder`, and a line where files are of none of them."""
+    found = []
+    for video in videos:
+        try:
+            found.append(changed(video, captions=captions.find(folder, video.name)))
+        except UserError as error:
+            found.append(changed(video, error=video.error or str(error)))
+    names = {video.name for video in videos}
+    files = [entry.name for entry in entries(folder) if os.path.splitext(entry.name)[1] in captions.READERS]
+    unused = [name for name in files if os.path.splitext(name)[0] not in names]
+    return found, [f"{folder}: captions of no video here, not used: {', '.join(unused[:3])}"
+                   f"{', ...' if len(unused) > 3 else ''}"] if unused else []
 
 
 def _absent(name: str, listing: Listing) -> list[str]:

@@ -49,7 +49,8 @@ def videos(root: Path, options: Options) -> Listing:
     """The videos below `root`, or the one whose folder `root` is."""
     need_folder(root, "<video>/event_data/*.txt")
     notes: list[str] = []
-    found = [folder for folder in [root.resolve()] if (folder / "event_data").is_dir()] or subfolders(root)
+    found = [folder for folder in [root.resolve()] if (folder / "event_data").is_dir()] or [
+        folder for folder in subfolders(root) if folder.name != "captions"]
     listed = []
     for folder in found:
         if (folder / "event_data").is_dir() or (folder / "video").is_dir():

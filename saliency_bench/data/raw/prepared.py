@@ -87,11 +87,11 @@ class Prepared:
 
 def _frames(entries: list[dict[str, Any]]) -> str:
     only = sum(not e["pictures"] for e in entries)
-    sound = sum(e["sound"] != "none" for e in entries)
+    sound, said = (sum(e[kind] not in ("none", 0) for e in entries) for kind in ("sound", "captions"))
     sizes = _several([f"{e['map_size'][1]}x{e['map_size'][0]}" for e in entries])
     empty = sum(e["frames_without_gaze"] for e in entries)
     return (f"  frames: {sum(e['frames'] for e in entries)} ({empty} without gaze, not scored), maps {sizes}; "
-            f"sound for {sound} of {len(entries)} videos"
+            f"sound for {sound} of {len(entries)} videos, captions for {said}"
             + (f"; gaze only, without frames: {only}" if only else ""))
 
 

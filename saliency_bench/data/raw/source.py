@@ -57,6 +57,7 @@ class RawVideo:
     video    : None where only its gaze is there
     sound    : a sound file beside the video; None for the video's own sound
     silent   : why its sound is left out, "" where it is not
+    captions : a caption file beside the distribution
     problems : what is odd about its files
     error    : why it cannot be prepared, "" where it may be
     """
@@ -67,6 +68,7 @@ class RawVideo:
     video: Path | None = None
     sound: Path | None = None
     silent: str = ""
+    captions: Path | None = None
     problems: tuple[str, ...] = ()
     error: str = ""
 

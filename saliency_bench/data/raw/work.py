@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from saliency_bench.data import captions
 from saliency_bench.data.clip import Audio
 from saliency_bench.data.making import Sigma, choose_sigma, decoded, digest
 from saliency_bench.data.media import open_frames, probe, read_audio
@@ -98,7 +99,7 @@ def _write(task: Task, writer: StavisWriter, sources: dict[str, Any], content: s
         facts = probe(video.video)
         film = Film(facts.size, facts.n_frames, facts.fps, facts.notes)
     recording = reader.gaze(video, film, task.options)
-    film, fixations = recording.film, recording.fixations
+    film, fixations, known = recording.film, recording.fixations, before.get("entry", {}).get("sha256", {})
     have = np.isfinite(fixations.points[..., 0]).sum(0)
     if not have.any():
         raise UserError(f"{video.gaze[0]}: expected gaze inside the {film.size[1]}x{film.size[0]} video, found none in "
@@ -110,6 +111,7 @@ def _write(task: Task, writer: StavisWriter, sources: dict[str, Any], content: s
     if video.video is None:
         notes.append("gaze only: there is no video file, so no frames and no sound are written")
     audio, sound = _sound(video, film, notes, damaged)
+    said = _said(video, film, damaged)
     points = to_map(fixations.points, film.size, maps)
     entry = {
         "frames": film.n_frames, "fps": film.fps, "size": list(film.size), "map_size": list(maps),
@@ -117,14 +119,15 @@ def _write(task: Task, writer: StavisWriter, sources: dict[str, Any], content: s
         "samples": {"read": fixations.read, "used": fixations.used, "dropped": fixations.dropped},
         "points": int(have.sum()), "frames_without_gaze": int((have == 0).sum()),
         **({"facts": recording.facts} if recording.facts else {}),
-        "pictures": video.video is not None, "sound": sound, "problems": notes, "damaged": damaged,
+        "pictures": video.video is not None, "sound": sound, "captions": len(said),
+        "problems": notes, "damaged": damaged,
         "files": _names(task), "sha256": sources, "settings": task.settings, "content": content,
     }
     frames = None if video.video is None else decoded(open_frames(video.video), film.n_frames, progress)
     writer.video(video.name, frames=frames, fps=film.fps, truth=truths(points, maps, sigma.in_maps(film.size, maps)),
-                 audio=audio, gaze=points, observers=recording.observers,
+                 audio=audio, captions=said, gaze=points, observers=recording.observers,
                  origin={"content": content, "entry": entry}, replace=task.replace or bool(before),
-                 keep_captions=before.get("entry", {}).get("sha256", {}).get("video") == sources["video"] is not None)
+                 keep_captions=known.get("video") == sources["video"] is not None and not known.get("captions"))
     return entry
 
 
@@ -157,15 +160,25 @@ def _sound(video: RawVideo, film: Film, notes: list[str], damaged: list[str]
     return None, "none"
 
 
+def _said(video: RawVideo, film: Film, damaged: list[str]) -> captions.Rows:
+    """The captions of a video, {} for none; why there are none, where there should be, goes to `damaged`."""
+    try:
+        return {} if video.captions is None else captions.read_within(video.captions, film.n_frames)
+    except UserError as error:
+        damaged.append(str(error))
+        return {}
+
+
 def _sources(task: Task) -> dict[str, Any]:
-    """sha256 of the files a video is made of: of its gaze files together, of its video and of its sound."""
+    """sha256 of the files a video is made of: of its gaze files together, of its video, its sound and its captions."""
     video = task.video
     gaze = hashlib.sha256()
     for path in video.gaze:
         gaze.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + _digest(path))
     return {"gaze": gaze.hexdigest(),
             "video": None if video.video is None else _digest(video.video).hex(),
-            "sound": None if video.sound is None or video.silent else _digest(video.sound).hex()}
+            "sound": None if video.sound is None or video.silent else _digest(video.sound).hex(),
+            "captions": None if video.captions is None else _digest(video.captions).hex()}
 
 
 def _digest(path: Path) -> bytes:
@@ -190,7 +203,7 @@ def _names(task: Task) -> dict[str, Any]:
         inside = path.is_relative_to(task.raw)
         return (path.relative_to(task.raw) if inside else Path(path.name)).as_posix()
     return {"gaze": [name(path) for path in task.video.gaze], "video": name(task.video.video),
-            "sound": name(task.video.sound)}
+            "sound": name(task.video.sound), "captions": name(task.video.captions)}
 
 
 def _list(dropped: dict[str, int]) -> str:
