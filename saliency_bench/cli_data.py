@@ -121,6 +121,8 @@ def data_prepare(
     screen: Screen = "",
     condition: Annotated[str, typer.Option(help="Coutrot: the sound condition whose gaze is used.")] = "",
     shift: Annotated[str, typer.Option(help="DX,DY in pixels of the video, added to all gaze.")] = "",
+    first_frame: Annotated[int | None, typer.Option(
+        min=0, max=1, help="AVAD: number of the first frame in a CSV; by default 0 where any has a frame 0.")] = None,
     set_name: Annotated[str, typer.Option(help="Name of the set; that of `data list` by default.")] = "",
     videos: Annotated[str, typer.Option(help="Comma-separated videos; all by default.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes, a video each.")] = 1,
@@ -134,7 +136,7 @@ def data_prepare(
     with Bar("frames", err_console) as bar:
         prepared = prepare(name, raw, out, sigma_px=sigma_px, sigma_deg=sigma_deg, px_per_degree=px_per_degree,
                            map_size=map_size or None, screen=screen or None, condition=condition or None,
-                           shift=_pair(shift) if shift else None, set_name=set_name or None,
+                           shift=_pair(shift) if shift else None, first_frame=first_frame, set_name=set_name or None,
                            videos=words(videos, "--videos") if videos else None, workers=workers, replace=replace,
                            progress=bar)
     say("\n".join(prepared.lines()))

@@ -39,8 +39,12 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """`write_atomic` of indented JSON; NaN is refused because JSON has none."""
-    write_atomic(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    """`write_atomic` of indented JSON; NaN is refused because JSON has none.
+
+    A file name that is no UTF-8 is written with escapes, which reading turns back.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager

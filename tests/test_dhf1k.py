@@ -45,6 +45,15 @@ def test_of_two_kinds_of_fixation_maps_the_images_are_read(tmp_path: Path) -> No
     assert dhf1k.open_set(tmp_path).samples[0].truth.frame(0).fixations.sum() == 5
 
 
+def test_fixation_maps_as_jpeg_are_refused(tmp_path: Path) -> None:
+    layouts.dhf1k(tmp_path, mat=False)
+    for path in (tmp_path / "0001/fixation").glob("*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    dataset = dhf1k.open_set(tmp_path)
+    assert dataset.names == ["0002"] and "found 4 JPEG files" in dataset.problems[0]
+
+
 def test_mat_files_stand_in_where_images_are_missing(tmp_path: Path) -> None:
     layouts.dhf1k(tmp_path)
     (tmp_path / "0001/fixation/0001_002.png").unlink()
@@ -169,6 +178,13 @@ def test_dhf1k_as_it_is_distributed(tmp_path: Path) -> None:
                                 "0020: found 7 frames, 4 maps, 4 fixation maps; scoring the first 4")
 
 
+def test_a_second_film_of_one_number_is_named_and_not_used(tmp_path: Path) -> None:
+    root = distributed(tmp_path, v0601=4)
+    shutil.copy(root / "video" / "601.AVI", root / "video" / "0601.AVI")
+    dataset = dhf1k.open_set(root)
+    assert dataset.names == ["0601"] and len(dataset.problems) == 1 and "601.AVI" in dataset.problems[0]
+
+
 def test_frames_of_a_film_count_from_one_whatever_map_is_missing(tmp_path: Path) -> None:
     distributed(tmp_path, v0001=4, v0002=4)
     (tmp_path / "annotation/0001/maps/0001_001.png").unlink()
@@ -219,6 +235,28 @@ def test_the_manifest_follows_the_files(tmp_path: Path) -> None:
     assert dhf1k.open_set(tmp_path).manifest == before
     Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "0001/maps/0001_001.png")
     assert dhf1k.open_set(tmp_path).manifest != before
+
+
+@pytest.mark.parametrize("harm", [
+    lambda video: shutil.rmtree(video / "images") or shutil.rmtree(video / "fixation"),
+    lambda video: [(video / kind).rename(video / kind.capitalize()) for kind in ("images", "maps", "fixation")],
+    lambda video: shutil.rmtree(video) or video.mkdir()])
+def test_a_folder_among_videos_that_is_none_is_named_and_lost(tmp_path: Path, harm: Callable[[Path], object]) -> None:
+    root = layouts.dhf1k(tmp_path / "set", ("0001", "0002"))
+    harm(root / "0002")
+    (root / "lists").mkdir()
+    (root / "lists" / "all.txt").write_text("0001\n0002\n")
+    dataset = dhf1k.open_set(root)
+    (line,) = dataset.problems
+    assert dataset.names == ["0001"] and str(root / "0002") in line and "expected images/" in line
+    assert [(loss.video, loss.frames) for loss in dataset.losses] == [("0002", 0)]
+
+
+def test_a_folder_called_dhf1k_misses_what_was_published(tmp_path: Path) -> None:
+    dataset = dhf1k.open_set(layouts.dhf1k(tmp_path / "DHF1K", ("0601", "0602")), "val")
+    assert "98 of the 100 published videos are not here (0603, 0604, 0605 and others)" in dataset.problems[0]
+    lost = {loss.video: loss.frames for loss in dataset.losses}
+    assert len(lost) == 98 and min(lost.values()) > 100
 
 
 def test_other_folders_are_not_recognised(tmp_path: Path) -> None:

@@ -573,3 +573,19 @@ def test_sound_is_aligned_with_the_first_frame(tmp_path: Path, delay: float) -> 
     audio = media.read_audio(path)
     assert audio is not None
     assert np.abs(audio.samples).argmax() / rate == pytest.approx(1 + delay, abs=0.001)
+
+
+@pytest.mark.parametrize("codes, read", [
+    ((b"avc1",), media.probe), ((b"avc1",), lambda path: media.open_frames(path).read([0])),
+    ((b"mp4a", b"esds"), media.read_audio)])
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path, codes: tuple[bytes, ...], read: Callable[[Path], object]
+                                              ) -> None:
+    path = write_film(tmp_path / "film.mp4", sound=1)
+    media_data, _, tables = path.read_bytes().rpartition(b"moov")
+    for code in codes:
+        assert code in tables
+        tables = tables.replace(code, b"zzzz")
+    path.write_bytes(media_data + b"moov" + tables)
+    with pytest.raises(UserError) as error:
+        read(path)
+    one_line(error, str(path), "unknown codec")

@@ -336,6 +336,14 @@ def test_a_file_that_is_no_video_is_refused(films, tmp_path):
         import_video(films / "gaze.npz", films / "gaze.npz", tmp_path)
 
 
+@pytest.mark.parametrize("options", [{"sigma_px": 1e-200}, {"sigma_px": np.nan}, {"px_per_degree": 1e-9},
+                                     {"map_size": "999999x999999"}, {"map_size": "70000x10"}])
+def test_a_sigma_or_size_that_no_map_can_have_is_refused(films, tmp_path, options):
+    with pytest.raises(UserError) as error:
+        imported(films, tmp_path, **options)
+    assert ("--map-size" if "map_size" in options else "--sigma") in str(error.value) and "\n" not in str(error.value)
+
+
 def test_the_default_sigma_is_a_thirty_sixth_of_the_wider_side():
     assert choose_sigma((404, 720)).pixels == 20
     assert choose_sigma((720, 404), px_per_degree=30, degrees=0.5).pixels == 15

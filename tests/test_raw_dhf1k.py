@@ -102,6 +102,22 @@ def test_missing_halves_fail_alone_and_foreign_files_are_named(tmp_path):
     assert "preview.mp4" in said(done) and "readme.txt" in said(done)
 
 
+def test_files_that_mean_one_video_or_observer_are_named_and_the_first_is_used(tmp_path):
+    folder = raw(tmp_path / "raw", (1,), (2,))
+    film(folder / "video" / "1.avi.mp4", n=3).rename(folder / "video" / "1.avi")
+    whole = folder / "exportdata_train" / "P02" / "P02_Trail001.txt"
+    (whole.parent / "P02_Trail1.txt").write_bytes(whole.read_bytes())
+    done = prepare("dhf1k", folder, tmp_path / "out")
+    assert entry(done, "0001")["observers"] == 1 and said(done).count("not used, as") == 2
+
+
+def test_a_recording_without_a_header_keeps_its_first_sample(tmp_path):
+    lines = [line(4 * k, 10, 20) for k in range(5)]
+    path = text(tmp_path / "P01" / "P01_Trail001.txt", lines)
+    made = dhf1k.gaze(RawVideo("0001", "001", (path,)), Film(SIZE, N, FPS), Options(screen=dhf1k.SCREEN))
+    assert made.fixations.read == recording(tmp_path, lines).fixations.read == 5
+
+
 @pytest.mark.parametrize("content", [
     b"", HEADER.encode(), "\n".join([HEADER, line(0, 5, 5)[:-12]]).encode(),
     "\n".join([HEADER, line(0, 5, 5), "1 2 3"]).encode(), "\n".join([HEADER, "now SMP 1 2 3 4 5 F"]).encode(),
@@ -114,9 +130,10 @@ def test_a_damaged_recording_is_named_and_the_others_are_used(tmp_path, content)
     assert done.written == ["0001"] and entry(done, "0001")["observers"] == 1
     assert len(done.failures) == 1 and "P01_Trail001.txt" in done.failures[0] and "\n" not in done.failures[0]
     (folder / "exportdata_train" / "P02" / "P02_Trail001.txt").write_bytes(content)
-    lost = prepare("dhf1k", folder, tmp_path / "out")
+    assert "not_renewed" in entry(prepare("dhf1k", folder, tmp_path / "out"), "0001")
+    lost = prepare("dhf1k", folder, tmp_path / "new")
     assert lost.failed and "failed" in entry(lost, "0001")
-    assert "failed" in json.loads((tmp_path / "out" / "manifest-DHF1K.json").read_text())["videos"]["0001"]
+    assert "failed" in json.loads((tmp_path / "new" / "manifest-DHF1K.json").read_text())["videos"]["0001"]
 
 
 def test_a_folder_of_held_out_videos_alone_is_refused(tmp_path):

@@ -170,6 +170,24 @@ def test_a_video_larger_than_the_screen_is_refused(tmp_path):
     assert "--screen 60x40" in done.failures[0]
 
 
+def test_a_video_of_another_size_than_its_name_says_takes_scaled_gaze(tmp_path):
+    made = recording(raw(tmp_path, observers=1), Film((24, 32), N, FPS))
+    assert made.fixations.points[0, 0].tolist() == [11 / 2, 21 / 2] and made.offset == (X, Y)
+    assert "shown at 64x48 px by its name, the video has 32x24" in made.notes[0]
+    done = prepare("diem", tmp_path, tmp_path / "out")
+    assert entry(done, VIDEO)["offset_px_of_screen"] == [X, Y]
+
+
+def test_gaze_of_another_video_and_copies_are_named_and_not_used(tmp_path):
+    folder = raw(tmp_path / "raw") / VIDEO / "event_data"
+    first = next(folder.iterdir())
+    for name in (f"{first.stem} (copy).txt", "diem1s09.asc_3_other_640x480.txt"):
+        (folder / name).write_bytes(first.read_bytes())
+    done = prepare("diem", tmp_path / "raw", tmp_path / "out")
+    assert entry(done, VIDEO)["observers"] == 2 and said(done).count("not used") == 2
+    assert "(copy).txt" in said(done) and "other_640x480.txt" in said(done)
+
+
 def test_a_folder_without_event_data_is_refused(tmp_path):
     (tmp_path / "raw" / "empty").mkdir(parents=True)
     with pytest.raises(UserError) as caught:

@@ -109,6 +109,15 @@ def test_clips_without_gaze_and_odd_names_are_said(tmp_path):
     assert "intro.mp4: not called clip_N" in said(done)
 
 
+def test_files_and_gaze_of_one_clip_twice_are_named(tmp_path):
+    content = {"OriginalSounds": {name: clip(k) for k, name in enumerate(("clip_1", "clip_01"))}}
+    raw = coutrot(tmp_path / "raw", films=(1,), content=content)
+    film(raw / "ERB3_Stimuli" / "clip_01.mp4", n=5)
+    done = prepare("coutrot1", raw, tmp_path / "out")
+    assert done.written == ["clip1"] and said(done).count("is the same clip") == 2
+    assert "clip_1.mp4: not used, as clip_01.mp4" in said(done)
+
+
 def test_coutrot_2_has_its_own_names(tmp_path):
     content = {"AudioVisual": {"clip_1": clip(1)}, "Visual": {"clip_1": clip(2)}}
     film(tmp_path / "raw" / "ERB4_Stimuli" / "clip_1.mp4", seconds=N / FPS)

@@ -396,3 +396,15 @@ def test_a_written_list_is_read_back(rows: list[tuple[str, int, float]]) -> None
 def test_real_fold_lists(name: str, videos: int, frames: int) -> None:
     rows = read_fold_list(shared("stavis_fold_lists", f"{name}_fps.txt"))
     assert (len(rows), sum(row.frames for row in rows)) == (videos, frames)
+
+
+def test_links_in_a_circle_are_absent_or_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    root = layouts.stavis(tmp_path)
+    wav = next((root / "video_audio").glob("*/*/*.wav"))
+    image = next((root / "video_frames").glob("*/*/img_00003.jpg"))
+    for path in (wav, image):
+        path.unlink()
+        path.symlink_to(path)
+    dataset = stavis.open_set(root, stavis.sets_in(root)[0])
+    assert any(str(wav) in line and "cannot be read" in line for line in dataset.problems)
+    assert any("frames 3 is missing" in line for line in dataset.problems)

@@ -1,7 +1,7 @@
 """Writing the STAViS layout: what is written is read back, and an interrupted run can go on."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,30 @@ def test_an_interrupted_move_is_finished(tmp_path: Path, monkeypatch: pytest.Mon
     writer.fold_list("test", [("v1", N, 24)])
     dataset = stavis.open_set(tmp_path, "new")
     assert dataset.problems == () and dataset.samples[0].clip.modalities == "TAV"
+
+
+@pytest.mark.parametrize("part, harm", [
+    ("video_frames/new/v1/img_00002.jpg", Path.unlink), ("annotations/new/v1/fixMap_00004.mat", Path.unlink),
+    ("annotations/new/v1/maps/eyeMap_00001.jpg", lambda path: path.write_bytes(path.read_bytes()[:99])),
+    ("video_audio/new/v1/v1.wav", Path.unlink), ("gaze/new/v1.npz", Path.unlink),
+    ("captions/new/v1.jsonl", Path.unlink)])
+def test_a_video_that_lost_a_file_is_written_anew(tmp_path: Path, part: str, harm: Callable[[Path], object]) -> None:
+    writer = stavis.StavisWriter(tmp_path, "new")
+    writer.video("v1", **content())
+    before = (tmp_path / part).read_bytes()
+    harm(tmp_path / part)
+    assert writer.complete("v1") is None and writer.written("v1") is not None
+    assert writer.video("v1", **content()) == N
+    assert writer.complete("v1") is not None and (tmp_path / part).read_bytes() == before
+
+
+def test_what_others_leave_beside_it_leaves_a_video_complete(tmp_path: Path) -> None:
+    writer = stavis.StavisWriter(tmp_path, "new")
+    writer.video("v1", **content())
+    (tmp_path / "video_frames/new/v1/.DS_Store").write_bytes(b"Bud1")
+    (tmp_path / "annotations/new/v1/._fixMap_00001.mat").write_bytes(b"0")
+    (tmp_path / "captions/new/v1.jsonl").write_text('{"frame": 1, "text": "by hand"}\n')
+    assert writer.complete("v1") is not None
 
 
 def test_files_of_others_are_never_overwritten(tmp_path: Path) -> None:

@@ -84,10 +84,18 @@ def write_wav(path: str | Path, rate: int, samples: np.ndarray) -> None:
 
 def _rate(path: str | Path) -> int:
     with open_media(path) as container:
-        rate = container.streams.audio[0].rate if container.streams.audio else 0
+        rate = _stream(path, container).rate if container.streams.audio else 0
     if not rate:
         raise UserError(f"{path}: expected sound with a sampling rate, found none; re-encode the file")
     return int(rate)
+
+
+def _stream(path: str | Path, container: Any) -> Any:
+    """The first sound stream; raises `UserError` for one that no decoder here knows."""
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise UserError(f"{path}: expected sound that can be decoded, found an unknown codec; re-encode the file")
+    return stream
 
 
 def _decode(path: str | Path) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -37,9 +38,13 @@ def constant(text: str) -> Captions:
 def find(folder: str | Path, video: str) -> Path | None:
     """The caption file of `video` in `folder`, None where there is none.
 
-    Raises `UserError` where there are several (of different endings): nothing says which one counts.
+    Raises `UserError` where there are several (of different endings), as nothing says which one counts, and where the
+    folder may not be read.
     """
-    found = [path for ending in READERS if (path := Path(folder, f"{video}{ending}")).is_file()]
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder}: expected a folder of captions that can be read, found one that may not be; check "
+                        "its permissions")
+    found = [path for ending in READERS if os.path.isfile(path := Path(folder, f"{video}{ending}"))]
     if len(found) > 1:
         raise UserError(f"{found[0]}: expected one caption file of {video}, found "
                         f"{' and '.join(path.name for path in found[1:])} beside it; remove all but one")

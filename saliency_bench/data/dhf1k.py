@@ -27,8 +27,10 @@ from typing import NamedTuple
 
 from saliency_bench.data.catalogue import CATALOGUE
 from saliency_bench.data.dataset import Dataset, Loss
-from saliency_bench.data.images import File, entries, numbered
+from saliency_bench.data.images import FRAMES, File, entries, is_file, is_folder, numbered
 from saliency_bench.data.layout import (
+    ABSENT,
+    UNREADABLE,
     FileSamples,
     Found,
     VideoFiles,
@@ -44,7 +46,10 @@ VARIABLE = "I"
 FRAME_FOLDERS = ("images", "frames")
 FOLDERS = {"train": ("training", "train"), "val": ("validation", "val"), "test": ("testing", "test")}
 ENDS_IN_NUMBER = r".*\d"  # not "0001_003 (copy)", nor "0001_003 (2)"
+EXACT = (".png", ".bmp")  # kinds of image that keep a fixation where it is
 HELD = "held by the authors"
+BESIDE = {"captions", *chain(*FOLDERS.values())}  # folders that stand beside videos by right
+NAMED = 3  # videos named in a line about many
 
 
 class _Place(NamedTuple):
@@ -86,9 +91,9 @@ def open_set(root: str | Path, split: str = "all", *, truth: bool = True) -> Dat
     truth : False opens what was shown alone, every frame of it, for predictions that others score
 
     A video whose frames, maps and fixation maps differ in number gives the frames before the first
-    disagreement and a line of `Dataset.problems`; one that cannot be read is left out with such a line.  Videos
-    of one name are called by their path.  A folder called DHF1K is compared with the published frame counts.  Raises
-    `UserError` where no video is left.
+    disagreement and a line of `Dataset.problems`; one that cannot be read is left out with such a line, and
+    so is a folder beside videos that is none.  Videos of one name are called by their path.  A folder called DHF1K is
+    compared with the published videos and frame counts.  Raises `UserError` where no video is left.
     """
     root = Path(root)
     places = _in_split(root, split)
@@ -103,7 +108,12 @@ def open_set(root: str | Path, split: str = "all", *, truth: bool = True) -> Dat
                 found.losses.append(Loss(place.name, len(_frames(place)), HELD))
             else:
                 (_add if truth else _add_stimulus)(found, place)
-    remarks = [*_hidden_remark(root, hidden), *_count_remark(root, found)]
+    for folder in _no_videos(root, split):
+        found.problems.append(f"{folder}: expected images/, maps/ and fixation/, found "
+                              f"{', '.join(e.name for e in entries(folder)[:NAMED]) or 'nothing'}; left out, check the "
+                              "folders' names and unpack it again")
+        found.losses.append(Loss(folder.name, 0, UNREADABLE))
+    remarks = [*_hidden_remark(root, hidden), *_published(root, split, found, {place.name for place in places})]
     if not found.videos:
         first = next(iter([*found.problems, *remarks]), "")
         raise UserError(f"{root}: expected videos with images/, maps/ and fixation/ for the {split} split, found none "
@@ -119,20 +129,30 @@ def open_set(root: str | Path, split: str = "all", *, truth: bool = True) -> Dat
 def _hidden_remark(root: Path, hidden: list[_Place]) -> list[str]:
     if not hidden:
         return []
-    names = ", ".join(place.name for place in hidden[:3]) + " and others" * (len(hidden) > 3)
+    names = ", ".join(place.name for place in hidden[:NAMED]) + " and others" * (len(hidden) > NAMED)
     return [f"{root.resolve().name}: {len(hidden)} videos have frames and no truth ({names}; DHF1K's authors hold that "
             "of 0701 to 1000); left out, `saliency-bench predict-set` writes maps for them"]
 
 
-def _count_remark(root: Path, found: Found) -> list[str]:
+def _published(root: Path, split: str, found: Found, here: set[str]) -> list[str]:
+    """Lines on DHF1K's videos that are absent, which become `found.losses`, or that have other frame counts."""
     entry = CATALOGUE["dhf1k"]
     if root.resolve().name.upper() != entry.folder:
         return []
-    known = {row["video"]: int(row["frames"]) for row in entry.rows if row["frames"]}
+    known = {row["video"]: int(row["frames"] or 0) for row in entry.rows}
+    wanted = [row.video for part in (("train", "val") if split == "all" else (split,)) for row in entry.roles(part)]
+    absent = [video for video in wanted if video not in here]
+    found.losses.extend(Loss(video, known[video], ABSENT) for video in absent)
     other = [f"{v.name} {v.n_frames}, published {known[v.name]}" for v in found.videos
-             if known.get(v.name, v.n_frames) != v.n_frames]
-    return [f"{entry.folder}: {len(other)} videos have other frame counts than published ({entry.hash}): "
-            f"{'; '.join(other[:3])}{' and others' * (len(other) > 3)}"] if other else []
+             if known.get(v.name) and known[v.name] != v.n_frames]
+    lines = []
+    if absent:
+        lines.append(f"{entry.folder}: {len(absent)} of the {len(wanted)} published videos are not here "
+                     f"({', '.join(absent[:NAMED])}{' and others' * (len(absent) > NAMED)}); not scored")
+    if other:
+        lines.append(f"{entry.folder}: {len(other)} videos have other frame counts than published ({entry.hash}): "
+                     f"{'; '.join(other[:NAMED])}{' and others' * (len(other) > NAMED)}")
+    return lines
 
 
 def _in_split(root: Path, split: str) -> list[_Place]:
@@ -168,13 +188,34 @@ def _places(root: Path) -> Iterator[_Place]:
     if (root / "video").is_dir() and (root / "annotation").is_dir():
         yield from _dhf1k_places(root)
         return
-    children = [Path(entry.path) for entry in entries(root) if entry.is_dir()]
+    children = [Path(entry.path) for entry in entries(root) if is_folder(entry)]
     places = [place for path in children if (place := _video_folder(path))]
     yield from places
     if not places:
         for folder in chain(*FOLDERS.values()):
             if (root / folder).is_dir():
                 yield from _places(root / folder)
+
+
+def _no_videos(root: Path, split: str) -> Iterator[Path]:
+    """Folders that stand among video folders and are none: misspelt or half unpacked."""
+    named = [root / folder for part in ([split] if split in FOLDERS else FOLDERS) for folder in FOLDERS[part]]
+    for base in [root, *named]:
+        if _three_trees(base) or _video_folder(base) or (base / "annotation").is_dir():
+            continue
+        folders = [Path(entry.path) for entry in entries(base) if is_folder(entry)]
+        strays = [path for path in folders
+                  if not (_video_folder(path) or path.name in BESIDE or path.name[0] == "." or _holds_lists(path))]
+        if base == root and split in FOLDERS:
+            strays = [path for path in strays if not path.name.isdecimal() or int(path.name) in _numbers(split)]
+        if any(_video_folder(path) for path in folders):
+            yield from strays
+
+
+def _holds_lists(folder: Path) -> bool:
+    """Whether there are files in it and all are of a kind that no video has."""
+    kinds = [is_file(entry) and not entry.name.lower().endswith((*FRAMES, ".mat")) for entry in entries(folder)]
+    return bool(kinds) and all(kinds)
 
 
 def _video_folder(path: Path) -> _Place | None:
@@ -188,7 +229,7 @@ def _video_folder(path: Path) -> _Place | None:
 
 def _three_trees(root: Path) -> list[_Place]:
     """frames/<n>, maps/<n>, fixation/<n>: plain numbers, which are DHF1K's without their zeros."""
-    trees = [[entry.name for entry in entries(root / tree) if entry.is_dir() and not entry.name.startswith(".")]
+    trees = [[entry.name for entry in entries(root / tree) if is_folder(entry) and not entry.name.startswith(".")]
              for tree in ("frames", "maps")]
     videos = sorted({*trees[0], *trees[1]}, key=natural) if trees[0] else []
     return [_Place(f"{int(name):04d}" if name.isdecimal() else name, root / "frames" / name, root / "maps" / name,
@@ -197,11 +238,14 @@ def _three_trees(root: Path) -> list[_Place]:
 
 def _dhf1k_places(root: Path) -> Iterator[_Place]:
     """DHF1K's distribution: three digits number a video, four its annotation."""
-    videos = {entry.name.rpartition(".")[0].lstrip("0"): Path(entry.path)
-              for entry in entries(root / "video")
-              if entry.is_file() and entry.name.lower().endswith((".avi", ".mp4"))}
+    videos: dict[str, Path] = {}
+    for entry in entries(root / "video"):
+        if is_file(entry) and entry.name.lower().endswith((".avi", ".mp4")):
+            path = Path(entry.path)
+            if videos.setdefault(path.stem.lstrip("0"), path) != path:  # a number that is taken: no maps of its own
+                yield _place_of_annotation(path.name, path, root / "annotation" / path.name)
     for entry in entries(root / "annotation"):
-        if entry.is_dir():
+        if is_folder(entry):
             video = videos.pop(entry.name.lstrip("0"), root / "video" / f"{entry.name}.AVI")
             yield _place_of_annotation(entry.name, video, Path(entry.path))
     for number, video in videos.items():
@@ -224,8 +268,11 @@ def _add(found: Found, place: _Place) -> None:
     """Take one video into `found`, with a line for whatever is wrong with it."""
     frames = _frames(place)
     maps = numbered(place.maps, stem=ENDS_IN_NUMBER)
-    images = numbered(place.fixations, stem=ENDS_IN_NUMBER)
+    images = numbered(place.fixations, EXACT, ENDS_IN_NUMBER)
     mats = numbered(place.fixations / "maps", (".mat",), ENDS_IN_NUMBER)
+    if not images and not mats and (lossy := numbered(place.fixations, stem=ENDS_IN_NUMBER)):
+        raise UserError(f"{place.fixations}: expected fixation maps as {', '.join(EXACT)}, or as maps/*.mat, found "
+                        f"{len(lossy)} JPEG files, in which a point spreads over its neighbours; fetch the others")
     is_video = not place.frames.is_dir()
     first = 1 if is_video else min(frames or maps, default=1)
     fixations = images if run_length(images, first) >= run_length(mats, first) else mats

@@ -9,12 +9,12 @@ name : <set>_list_<train|test>_fps.txt, or <set>_list_<train|test>_<k>_fps.txt f
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from saliency_bench.data.images import entries
 from saliency_bench.errors import UserError
 from saliency_bench.files import read_text
 
@@ -62,14 +62,13 @@ def fold_list_text(rows: Iterable[tuple[str, int, float]]) -> str:
 
 
 def fold_lists(root: Path, set_name: str) -> dict[tuple[str, int | None], Path]:
-    """The fold lists of a set by (split, fold), folds ascending; fold is None for a list without a number."""
+    """The fold lists of a set by (split, fold), folds ascending; fold is None for a list without a number.
+
+    Raises `UserError` where the folder of the lists may not be read.
+    """
     name = re.compile(re.escape(set_name) + r"_list_(train|test)(?:_([0-9]{1,4}))?_fps\.txt")
-    try:
-        files = sorted(os.listdir(root / "fold_lists"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    found = {(match[1], int(match[2]) if match[2] else None): root / "fold_lists" / file
-             for file in files if (match := name.fullmatch(file))}
+    found = {(match[1], int(match[2]) if match[2] else None): Path(entry.path)
+             for entry in entries(root / "fold_lists") if (match := name.fullmatch(entry.name))}
     return dict(sorted(found.items(), key=lambda item: (item[0][0], item[0][1] or 0)))
 
 

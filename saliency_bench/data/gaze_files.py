@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.io
 
+from saliency_bench.data.mat5 import checked
 from saliency_bench.errors import UserError
 
 LARGEST = 100_000_000  # numbers; a wrong column must not ask for more memory than any recording needs
@@ -78,6 +79,11 @@ def read_csv(path: Path, n_frames: int | None = None, first_frame: int = 0) -> R
     count[count == 0] = np.nan
     mean = [np.bincount(cell, xy[seen, k], len(names) * total) / count for k in (0, 1)]
     return Recording(np.stack(mean, -1).reshape(len(names), total, 2), tuple(names.tolist()), problems)
+
+
+def lowest_frame(path: Path) -> int:
+    """The lowest frame number of a CSV, with gaze or without; raises `UserError`."""
+    return int(_csv_columns(path)[1].min())
 
 
 def _csv_columns(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -217,7 +223,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: expected a gaze file, found none; check the path")
     try:
         if path.suffix.lower() == ".mat":
-            content = scipy.io.loadmat(path)
+            content = scipy.io.loadmat(checked(path) or path)
             return dict(_fields((k, v) for k, v in content.items() if not k.startswith("__")))
         loaded: Any = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):

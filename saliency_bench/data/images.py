@@ -84,6 +84,22 @@ def entries(folder: str | Path) -> list[os.DirEntry[str]]:
                         "check its permissions") from None
 
 
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a file; False for a link that leads nowhere or in a circle."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a folder; False for a link that leads nowhere or in a circle."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 class File(NamedTuple):
     """A file and its size in bytes."""
 
@@ -106,7 +122,7 @@ def numbered(folder: str | Path, suffixes: Sequence[str] = FRAMES, stem: str = "
         if name[0] == "." or not name.lower().endswith(endings):
             continue
         number = frame_number(name) if re.fullmatch(stem, os.path.splitext(name)[0], re.DOTALL) else None
-        if number is None or not entry.is_file():
+        if number is None or not is_file(entry):
             continue
         if number in found:
             raise UserError(f"{folder}: expected one file a frame, found {os.path.basename(found[number].path)} and "

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,7 +132,7 @@ def _stored_gaze(path: str, n_frames: int) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as content:
             gaze = np.asarray(content["gaze"], np.float32)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes can break the reader anywhere
         raise UserError(f"{path}: expected an .npz file with an array named gaze, found one that gives "
                         f"{type(error).__name__}; write it again") from None
     if gaze.ndim != 3 or gaze.shape[2] != 2 or gaze.shape[1] < n_frames:
@@ -251,6 +250,9 @@ class Found:
             size = path.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            self.problems.append(f"{path}: cannot be read ({error.strerror}); not used")
+            return None
         self.add_files([File(str(path), size)])
         return str(path)
 
@@ -259,6 +261,7 @@ class Found:
         try:
             path = captions.find(folder, name)
         except UserError as error:
-            self.problems.append(str(error))
+            if str(error) not in self.problems:  # a folder that is closed is closed to every video
+                self.problems.append(str(error))
             return None
         return None if path is None else self.optional(path)

@@ -19,6 +19,8 @@ from saliency_bench.data.gaze import parse_size
 from saliency_bench.errors import UserError
 
 CHUNK = 16  # frames decoded at once
+SHARPEST, WIDEST = 0.5, 10_000  # pixels of sigma: narrower, a point may fall between pixels and vanish
+LONGEST_SIDE = 8192  # pixels of a map
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,21 @@ def choose_sigma(size: tuple[int, int], pixels: float | None = None, degrees: fl
     if pixels is not None:
         if degrees is not None:
             raise UserError("--sigma-px and --sigma-deg: expected one of them, found both; leave one out")
-        if not (np.isfinite(pixels) and pixels > 0):
-            raise UserError(f"--sigma-px: expected pixels above 0, found {pixels}; give a number above 0")
-        return Sigma(float(pixels), "as given")
+        return Sigma(_usable(float(pixels), "--sigma-px"), "as given")
     if px_per_degree is not None:
         degrees = 1.0 if degrees is None else degrees
-        return Sigma(sigma_from_degrees(degrees, px_per_degree),
+        return Sigma(_usable(sigma_from_degrees(degrees, px_per_degree), "--sigma-deg times --px-per-degree"),
                      f"{degrees:g} degrees at {px_per_degree:g} px per degree")
     if degrees is not None:
         raise UserError(f"--sigma-deg {degrees}: expected --px-per-degree with it, found none; give it, or --sigma-px")
     return Sigma(default_sigma(size), "default: wider side / 36; give --sigma-px or --px-per-degree")
+
+
+def _usable(pixels: float, option: str) -> float:
+    if not SHARPEST <= pixels <= WIDEST:
+        raise UserError(f"{option}: expected {SHARPEST} to {WIDEST} pixels of the video, found {pixels:g}; "
+                        "give a sigma in between")
+    return pixels
 
 
 def choose_map_size(given: str | tuple[int, int] | None, default: tuple[int, int]) -> tuple[int, int]:
@@ -56,8 +63,9 @@ def choose_map_size(given: str | tuple[int, int] | None, default: tuple[int, int
     if given is None:
         return default
     height, width = parse_size(given, "--map-size") if isinstance(given, str) else given
-    if height < 1 or width < 1:
-        raise UserError(f"--map-size {width}x{height}: expected WIDTHxHEIGHT above 0; give such a size")
+    if min(height, width) < 1 or max(height, width) > LONGEST_SIDE:
+        raise UserError(f"--map-size {width}x{height}: expected WIDTHxHEIGHT above 0 and no side above "
+                        f"{LONGEST_SIDE}; give such a size")
     return int(height), int(width)
 
 
@@ -95,9 +103,10 @@ def read_manifest(root: Path, set_name: str, made_by: str) -> dict[str, Any]:
         return {"videos": {}}
     try:
         manifest = json.loads(path.read_text("utf-8"))
-        if manifest["made_by"] == made_by and isinstance(manifest["videos"], dict):
+        entries = manifest["videos"].values()
+        if manifest["made_by"] == made_by and all("failed" in e or (e["frames"] > 0 and e["fps"] > 0) for e in entries):
             return manifest
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise UserError(f"{path}: expected a manifest that `{made_by}` wrote, found another; "
                     "choose another --out or --set-name")

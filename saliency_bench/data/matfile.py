@@ -18,6 +18,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
+from saliency_bench.data.mat5 import checked
 from saliency_bench.errors import UserError
 
 _HEADER = "MATLAB 5.0 MAT-file, {}"
@@ -66,14 +67,26 @@ def write_variables(path: str | Path, variables: Mapping[str, Any], what: str) -
 
 def _read(path: str | Path, variable: str) -> tuple[list[str], np.ndarray | None]:
     """The names of what a file holds, and `variable` as a dense array; None where the file has none of that name."""
+    source = checked(path) or str(path)
     try:
-        content = scipy.io.loadmat(str(path), variable_names=[variable])
+        content = scipy.io.loadmat(source, variable_names=[variable])
     except NotImplementedError:  # scipy's word for 7.3
         return _read_hdf5(path, variable)
     if variable not in content:
-        return [name for name, *_ in scipy.io.whosmat(str(path))], None
+        return [name for name, *_ in scipy.io.whosmat(source)], None
     value = content[variable]
-    return [variable], value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
+    if scipy.sparse.issparse(value):
+        value = _dense(value)
+    return [variable], np.asarray(value)
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    """A sparse matrix by columns as an array; raises `ValueError` for indices outside it, which scipy would follow."""
+    starts, rows = matrix.indptr, matrix.indices[: matrix.indptr[-1]]
+    whole = starts[0] == 0 and (np.diff(starts) >= 0).all() and starts[-1] <= min(len(rows), len(matrix.data))
+    if not whole or (rows < 0).any() or (rows >= matrix.shape[0]).any():
+        raise ValueError("a sparse matrix with indices outside it")
+    return np.asarray(matrix.toarray())
 
 
 class _Unreadable73(Exception):
@@ -99,5 +112,4 @@ def _hdf5_array(item: Any) -> np.ndarray:
     parts = (np.asarray(item[key][()]) if key in item else np.zeros(0) for key in ("data", "ir"))
     data, at = (part[: starts[-1]] for part in parts)
     matrix = scipy.sparse.csc_matrix((data, at.astype(np.int64), starts), shape=(int(rows), len(starts) - 1))
-    matrix.check_format(full_check=True)
-    return matrix.toarray()
+    return _dense(matrix)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from saliency_bench.data.dataset import Dataset, Loss
 from saliency_bench.data.folds import FoldRow
-from saliency_bench.data.images import entries, numbered
+from saliency_bench.data.images import entries, is_folder, numbered
 from saliency_bench.data.layout import ABSENT, FileSamples, Found, VideoFiles, listing_hash, natural
 from saliency_bench.data.splits import SPLITS, Chosen, choose, lists_of
 from saliency_bench.data.stavis_writer import MARKER, VARIABLE, StavisWriter
@@ -164,7 +164,7 @@ def _silence(found: Found, root: Path, set_name: str) -> tuple[str, ...]:
 
 
 def _folders(path: Path) -> list[str]:
-    return [entry.name for entry in entries(path) if entry.is_dir() and not entry.name.startswith(".")]
+    return [entry.name for entry in entries(path) if is_folder(entry) and not entry.name.startswith(".")]
 
 
 def _read_json(path: Path) -> dict:

@@ -24,14 +24,16 @@ from saliency_bench.files import write_atomic, write_json
 
 VARIABLE = "eyeMap"
 MARKER = "written.json"  # beside a video's maps: what was written; it is there when the video is complete
+KINDS = (".jpg", ".mat", ".wav", ".npz")
 
 
 class StavisWriter:
     """Writes the videos, fold lists and manifest of one set under `root`.
 
     A video is put together in root/.partial and moved into place as a whole, its annotations last; a video
-    that is complete is skipped.  Until then what stood under its name is kept, and a move that was interrupted
-    is finished by whatever writes that video next.  One process at a time may write a set.
+    that is complete is skipped, and one that lost files since is written anew.  Until then what stood under its name
+    is kept, and a move that was interrupted is finished by whatever writes that video next.  One process at a time
+    may write a set.
     """
 
     def __init__(self, root: str | Path, set_name: str):
@@ -63,20 +65,34 @@ class StavisWriter:
         self.finish(name)
         done = self.complete(name)
         if done is None or replace:
-            if not replace:
+            if not replace and self.written(name) is None:
                 self._refuse_foreign(name)
             partial = self._partial(name)
             done = self._fill(partial, name, frames, fps, truth, quality)
             self._fill_optional(partial, name, done["frames"], audio, captions, gaze, observers)
             done |= {"pictures": frames is not None, "audio": audio is not None,
                      "captions": bool(captions) or (None if keep_captions else False), "gaze": gaze is not None}
+            done |= {"extent": self._extent(self._places(partial, name))}
             write_json(partial / "annotations" / MARKER, {**(origin or {}), **done})
             self.finish(name)
         return int(done["frames"])
 
-    def complete(self, name: str) -> dict[str, Any] | None:
-        """What was written of a complete video (frames, fps, pictures, audio, captions, gaze), None for any other."""
+    def written(self, name: str) -> dict[str, Any] | None:
+        """What was written of a video (frames, fps, pictures, audio, captions, gaze), None where nothing was here.
+
+        Raises `OSError` where that may not be read.
+        """
         return _read_marker(self.root / "annotations" / self.set_name / name)
+
+    def complete(self, name: str) -> dict[str, Any] | None:
+        """`written` of a video of which every file is still there at its length; None for any other."""
+        facts = self.written(name)
+        if facts is None or facts.get("extent") is None:
+            return facts
+        places = self._places(self._partial(name), name)
+        here = self._extent([(target, target) for _, target in places])
+        said = not facts["captions"] or places[2][1].exists()
+        return facts if said and here == facts["extent"] else None
 
     def finish(self, name: str) -> None:
         """Move a video that was put together to where it belongs, or drop one whose making was interrupted.
@@ -130,6 +146,11 @@ class StavisWriter:
                 (partial / f"{name}.npz", root / "gaze" / group / f"{name}.npz"),
                 (partial / "annotations", root / "annotations" / group / name)]
 
+    @staticmethod
+    def _extent(places: list[tuple[Path, Path]]) -> list[list[int]]:
+        """Files and bytes of each part but the captions, which others may write anew."""
+        return [_files_and_bytes(made) for k, (made, _) in enumerate(places) if k != 2]
+
     def _refuse_foreign(self, name: str) -> None:
         there = [target for _, target in self._places(self.root, name) if target.exists()]
         if there:
@@ -180,9 +201,18 @@ class StavisWriter:
 
 def _read_marker(annotations: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((annotations / MARKER).read_text("utf-8"))
-    except (OSError, ValueError):
+        facts = json.loads((annotations / MARKER).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
+    usable = isinstance(facts, dict) and facts.keys() >= {"frames", "fps", "audio", "captions", "gaze"}
+    return facts if usable and type(facts["frames"]) is int else None
+
+
+def _files_and_bytes(path: Path) -> list[int]:
+    """Number and bytes of what was written at or below `path`; what other programs leave there does not count."""
+    below = [path] if path.is_file() else path.rglob("*")
+    files = [p for p in below if p.suffix in KINDS and p.name[0] != "." and p.is_file()]
+    return [len(files), sum(p.stat().st_size for p in files)]
 
 
 def _retire(path: Path, partial: Path) -> None:

@@ -198,6 +198,9 @@ class Decoder:
             self.container.close()
             raise UserError(f"{path}: expected a video stream, found none; give a video file")
         self.stream = self.container.streams.video[0]
+        if self.stream.codec_context is None:
+            self.container.close()
+            raise UserError(f"{path}: expected a video that can be decoded, found an unknown codec; re-encode it")
         self.stream.thread_type = "AUTO"
         if start is not None:
             self.container.seek(start, stream=self.stream)

@@ -8,6 +8,7 @@ interrupted run goes on with the video it was at.  What was used and dropped is 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -15,8 +16,10 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace as changed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 
 from saliency_bench.data import captions
 from saliency_bench.data.catalogue import CATALOGUE
@@ -44,6 +47,7 @@ Size = str | tuple[int, int]
 def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | None = None,
             sigma_deg: float | None = None, px_per_degree: float | None = None, map_size: Size | None = None,
             screen: Size | None = None, condition: str | None = None, shift: str | tuple[float, float] | None = None,
+            first_frame: int | None = None,
             set_name: str | None = None, videos: Sequence[str] | None = None, workers: int = 1, replace: bool = False,
             progress: Callable[[int, int], None] | None = None) -> Prepared:
     """Prepare the raw distribution `name` at `raw` as a data set at `out`.
@@ -55,6 +59,7 @@ def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | No
     screen    : "WxH" or (H, W) of the screen whose pixels gaze is in; the documented one by default
     condition : of a set whose videos were shown in several; the one with the video's own sound by default
     shift     : "DX,DY" or (dx, dy) in pixels of the video, added to all gaze
+    first_frame : number of the first frame, 0 or 1, in AVAD's CSV files; by default 0 where any has a frame 0
     set_name  : of the folders and lists; the published name, or the out folder's where there is none
     videos    : only these, by name
     workers   : processes that prepare videos
@@ -67,7 +72,7 @@ def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | No
     """
     started = time.monotonic()
     distribution = _distribution(name)
-    options = _options(name, distribution, screen, condition, shift, map_size)
+    options = _options(name, distribution, screen, condition, shift, map_size, first_frame)
     sigma = (sigma_px, sigma_deg, px_per_degree)
     choose_sigma((1, 1), *sigma)  # refuses what contradicts, before anything is read
     if workers < 1:
@@ -108,7 +113,7 @@ def prepare(name: str, raw: str | Path, out: str | Path, *, sigma_px: float | No
                         "want of memory; run the same command with fewer, it goes on") from None
     order = {task.video.name: k for k, task in enumerate(tasks)}
     done.sort(key=lambda result: order[result.name])
-    mixed = Counter(str(entry["settings"]) for entry in complete.values())
+    mixed = Counter(json.dumps(entry.get("settings"), sort_keys=True) for entry in complete.values())
     if len(mixed) > 1:
         notes.append(f"{set_name} holds videos made with {len(mixed)} different settings; the manifest states them")
     notes = [*listing.notes, *unused, *_absent(name, listing), *notes]
@@ -123,16 +128,21 @@ def _distribution(name: str) -> Distribution:
 
 
 def _options(name: str, distribution: Distribution, screen: Size | None, condition: str | None,
-             shift: str | tuple[float, float] | None, map_size: Size | None) -> Options:
+             shift: str | tuple[float, float] | None, map_size: Size | None, first_frame: int | None) -> Options:
     """The options as values; raises `UserError` for one that the distribution cannot use."""
     if screen is not None and not distribution.any_screen:
         raise UserError(f"--screen: expected none for {name}, whose gaze is not in pixels of a screen; leave it out")
+    if first_frame is not None and not distribution.any_first_frame:
+        raise UserError(f"--first-frame: expected none for {name}, whose files say from where they count; leave it out")
+    if first_frame not in (None, 0, 1):
+        raise UserError(f"--first-frame {first_frame}: expected 0 or 1; give either")
     if condition is not None and condition not in distribution.conditions:
         known = ", ".join(distribution.conditions) or f"none, as {name} has one"
         raise UserError(f"--condition {condition}: expected {known}; choose one or leave it out")
     first = distribution.conditions[0] if distribution.conditions else None
     screen = parse_size(screen, "--screen") if isinstance(screen, str) else screen
-    return Options(screen=screen or distribution.screen, condition=condition or first, shift=_shift(shift),
+    return Options(screen=screen or distribution.screen, first_frame=first_frame, condition=condition or first,
+                   shift=_shift(shift),
                    map_size=choose_map_size(map_size, (0, 0)) if map_size is not None else distribution.map_size)
 
 
@@ -190,9 +200,9 @@ def _captioned(videos: list[RawVideo], folder: Path) -> tuple[list[RawVideo], li
             found.append(changed(video, captions=captions.find(folder, video.name)))
         except UserError as error:
             found.append(changed(video, error=video.error or str(error)))
-    names = {video.name for video in videos}
-    files = [entry.name for entry in entries(folder) if os.path.splitext(entry.name)[1] in captions.READERS]
-    unused = [name for name in files if os.path.splitext(name)[0] not in names]
+    files = [entry.name for entry in entries(folder) if os.path.splitext(entry.name)[1].lower() in captions.READERS]
+    used = {video.captions.name for video in found if video.captions is not None}
+    unused = [name for name in files if name not in used]
     return found, [f"{folder}: captions of no video here, not used: {', '.join(unused[:3])}"
                    f"{', ...' if len(unused) > 3 else ''}"] if unused else []
 
@@ -230,7 +240,7 @@ def _together(tasks: list[Task], workers: int, progress: Callable[[int, int], No
     """The results of the tasks as worker processes finish them; closing it stops what has not begun."""
     expected = _expected(tasks) if progress else {}
     total, before = sum(expected.values()), 0
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=one_thread)
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=worker)
     try:
         for future in as_completed([pool.submit(perform, task) for task in tasks]):
             result = future.result()
@@ -240,6 +250,19 @@ def _together(tasks: list[Task], workers: int, progress: Callable[[int, int], No
                 progress(before, total)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def worker() -> None:
+    """Make this process a worker: one thread for arithmetic, and an end when its parent ends, however that ends."""
+    one_thread()
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)  # what it was writing lies in .partial, which the next run drops
 
 
 def _expected(tasks: list[Task]) -> dict[str, int]:

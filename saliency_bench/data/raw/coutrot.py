@@ -10,6 +10,7 @@ for missing, and info (fps, vidwidth, vidheight, nframe).  Clip N is called clip
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,18 +53,21 @@ def videos(root: Path, options: Options, *, of: Database) -> Listing:
     need_folder(root, f"{of.stimuli} and {of.file}")
     clips, condition = _clips(root / of.file, options, of)
     films, notes = media(root / of.stimuli)
-    by_number = {_name(stem): path for stem, path in films.items()}
-    by_key = {_name(key): key for key in clips}
+    by_number, by_key = _by_name(films), _by_name(clips)
+    notes.extend(f"{films[stem]}: not used, as {films[by_number[name]].name} is the same clip" for stem in films
+                 if (name := _name(stem)) and by_number[name] != stem)
+    notes.extend(f"{root / of.file}: {condition}.{key} not used, as {by_key[name]} is the same clip" for key in clips
+                 if (name := _name(key)) and by_key[name] != key)
     notes.extend(f"{films[stem]}: not called clip_N; left out" for stem in films if _name(stem) is None)
     notes.extend(f"{root / of.file}: {condition}.{key} is not called clip_N; left out" for key in clips
                  if _name(key) is None)
     silent = "" if condition == of.conditions[0] else f"in condition {condition} observers did not hear its own sound"
     found = []
-    for name in sorted({n for n in (*by_number, *by_key) if n}, key=natural):
+    for name in sorted(by_number.keys() | by_key.keys(), key=natural):
         error = "" if name in by_key else (f"{root / of.file}: expected {condition}.{name.replace('clip', 'clip_')}, "
                                            "found no gaze of this clip; fetch the file again or choose a condition")
-        found.append(RawVideo(name, by_key.get(name, name), (root / of.file,), by_number.get(name), silent=silent,
-                              error=error))
+        found.append(RawVideo(name, by_key.get(name, name), (root / of.file,),
+                              films.get(by_number.get(name, "")), silent=silent, error=error))
     if not found:
         raise UserError(f"{root / of.file}: expected {of.variable}.{condition}.clip_N, found no clip; fetch it again")
     return Listing(found, notes)
@@ -78,6 +82,15 @@ def _clips(path: Path, options: Options, of: Database) -> tuple[dict[str, Any], 
         raise UserError(f"{path}: expected condition {condition}, found {', '.join(sorted(conditions)[:8]) or 'none'}; "
                         "choose another with --condition")
     return clips, condition
+
+
+def _by_name(keys: Iterable[str]) -> dict[str, str]:
+    """The first key of each clip's name."""
+    found: dict[str, str] = {}
+    for key in keys:
+        if name := _name(key):
+            found.setdefault(name, key)
+    return found
 
 
 def _name(key: str) -> str | None:

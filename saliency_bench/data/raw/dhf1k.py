@@ -46,14 +46,21 @@ def videos(root: Path, options: Options) -> Listing:
     """The videos with recordings or of a part that is not held out."""
     need_folder(root, "video and exportdata_train")
     files, notes = media(root / "video")
-    films = {number: path for stem, path in files.items() if (number := _number(stem)) is not None}
+    films: dict[int, Path] = {}
+    for stem, path in files.items():
+        if (number := _number(stem)) is not None and films.setdefault(number, path) != path:
+            notes.append(f"{path}: not used, as {films[number].name} has its number")
     notes.extend(f"{path}: not called by a number; left out" for stem, path in files.items() if _number(stem) is None)
     recordings: dict[int, list[Path]] = {}
     for folder in subfolders(root / "exportdata_train"):
         for stem, path in media(folder, (".txt",))[0].items():
             trial = re.fullmatch(re.escape(folder.name) + r"_Trail0*([1-9]\d{0,3})", stem, re.ASCII)
             if trial:
-                recordings.setdefault(int(trial[1]), []).append(path)
+                of_video = recordings.setdefault(int(trial[1]), [])
+                if of_video and of_video[-1].parent == path.parent:
+                    notes.append(f"{path}: not used, as {of_video[-1].name} is of the same observer and video")
+                else:
+                    of_video.append(path)
             else:
                 notes.append(f"{path}: not called {folder.name}_TrailNNN.txt; left out")
     held_out = {int(row["video"]) for row in CATALOGUE["dhf1k"].rows if row["split"] == "test"} - recordings.keys()
@@ -103,7 +110,9 @@ def gaze(video: RawVideo, film: Film | None, options: Options) -> Recording:
 def _samples(observer: int, path: Path, film: Film, screen: tuple[int, int]) -> Samples:
     """Samples of one recording in pixels of the video; raises `UserError`."""
     lines = [(number, line.split()) for number, line in enumerate(read_text(path, "a recording").splitlines(), 1)
-             if line.strip()][1:]
+             if line.strip()]
+    if lines and not _is_time(lines[0][1][0]):
+        lines = lines[1:]
     if not lines:
         raise UserError(f"{path}: expected a header and a sample a line, found none; fetch the file again")
     rows = []
@@ -124,6 +133,13 @@ def _samples(observer: int, path: Path, film: Film, screen: tuple[int, int]) -> 
     xy = to_video(table[:, 1:3], film.size, screen)
     return Samples(np.full(len(table), observer), np.clip(frame, -1, film.n_frames).astype(np.int64), xy,
                    table[:, 3].astype(np.int8))
+
+
+def _is_time(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def to_video(xy: np.ndarray, size: tuple[int, int], screen: tuple[int, int]) -> np.ndarray:

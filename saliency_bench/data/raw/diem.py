@@ -12,7 +12,9 @@ video is centred at its own size.  <raw> may also be one video's folder.
 from __future__ import annotations
 
 import io
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +70,19 @@ def _video(folder: Path) -> RawVideo:
     films, problems = media(folder / "video")
     sounds, more = media(folder / "audio", SOUNDS)
     paths = (Path(e.path) for e in entries(folder / "event_data") if not e.name.startswith("."))
-    gaze = sorted((p for p in paths if p.suffix.lower() == ".txt" and p.is_file()), key=lambda p: natural(p.name))
+    gaze = sorted((p for p in paths if p.suffix.lower() == ".txt" and os.path.isfile(p)), key=lambda p: natural(p.name))
+    if any(_is_of(path, name) for path in gaze):  # where none is, the folder was renamed
+        for path in gaze:
+            if not _is_of(path, name):
+                problems.append(f"{path}: not called <subject>.asc_<trial>_{name}.txt as others here are; not used")
+        gaze = [path for path in gaze if _is_of(path, name)]
     error = "" if gaze else (f"{folder / 'event_data'}: expected a .txt an observer, found none; fetch the event data")
     return RawVideo(name, name, tuple(gaze), _of_name(name, films, problems), _of_name(name, sounds, more),
                     problems=(*problems, *more), error=error)
+
+
+def _is_of(path: Path, video: str) -> bool:
+    return path.stem.endswith(f"_{video}")
 
 
 def _of_name(name: str, files: dict[str, Path], problems: list[str]) -> Path | None:
@@ -103,10 +114,14 @@ def gaze(video: RawVideo, film: Film | None, options: Options) -> Recording:
     notes = []
     if film is None:
         film = _unseen(video, rows)
-    screen = options.screen or SCREEN
-    offset = screen_offset(screen, film.size)
+    screen, shown = options.screen or SCREEN, _size_in(video.name) or film.size
+    offset = screen_offset(screen, shown)
     parts, eyes = zip(*(_samples(k, table, screen, offset) for k, (_, table) in enumerate(tables)), strict=True)
     samples = joined(parts)
+    if shown != film.size:
+        notes.append(f"shown at {shown[1]}x{shown[0]} px by its name, the video has {film.size[1]}x{film.size[0]}; "
+                     "gaze is scaled")
+        samples = replace(samples, xy=samples.xy * np.array([film.size[1] / shown[1], film.size[0] / shown[0]]))
     if rows != film.n_frames:
         if not rows_are_frames(rows, film.n_frames):
             done = f"rows are spread evenly over the film's {film.n_frames / film.fps:.2f} s"
@@ -122,20 +137,26 @@ def gaze(video: RawVideo, film: Film | None, options: Options) -> Recording:
     fixations = settle(samples, len(tables), film.size, film.n_frames, shift=options.shift, rows=rows)
     count = np.bincount(np.concatenate(eyes)[fixations.fate == Fate.USED], minlength=4)
     return Recording(film, _names([path for path, _ in tables], video.key), fixations, tuple(notes), tuple(damaged),
-                     {text: int(count[code]) for code, text in EYES.items()})
+                     {text: int(count[code]) for code, text in EYES.items()}, offset)
 
 
 def _unseen(video: RawVideo, rows: int) -> Film:
     """The film of which only the gaze is there: its size from its name, its rate from the published lists."""
-    size = re.search(r"_([1-9]\d{1,4})x([1-9]\d{1,4})$", video.name, re.ASCII)
-    if not size:
+    size = _size_in(video.name)
+    if size is None:
         raise UserError(f"{video.name}: expected a video file, or a name that ends in _WIDTHxHEIGHT, found neither; "
                         "fetch the video")
     listed = {row["video"]: float(row["fps"]) for row in CATALOGUE["diem"].rows}
     fps = listed.get(video.name, ROWS_PER_SECOND)
     note = f"size from the name, {fps:g} fps from " + (
         "the published lists" if video.name in listed else "the rate that the event files are documented to have")
-    return Film((int(size[2]), int(size[1])), rows, fps, (note,))
+    return Film(size, rows, fps, (note,))
+
+
+def _size_in(name: str) -> tuple[int, int] | None:
+    """(H, W) at which a video was shown, where its name ends in it."""
+    size = re.search(r"_([1-9]\d{1,4})x([1-9]\d{1,4})$", name, re.ASCII)
+    return (int(size[2]), int(size[1])) if size else None
 
 
 def read_observer(path: Path) -> np.ndarray:
@@ -189,5 +210,6 @@ DIEM = Distribution(
     rules=("a sample is a row of an event file; it is used where the event of an eye is 1 (fixation) and that eye "
            "looks inside the screen; the point is the mean of the eyes that do",
            "a sample that is not used is counted under the reason of the eye nearest to a fixation",
-           "the video is centred on the screen at its own size",
+           "the video is centred on the screen at the size in its name, or else at its own; the offset of each video "
+           "is in pixels of the screen",
            "rows are frames, by the frame column, unless their number differs by more than 5 %"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from saliency_bench.data.gaze import screen_offset
-from saliency_bench.data.images import entries
+from saliency_bench.data.images import entries, is_file
 from saliency_bench.data.layout import natural
 from saliency_bench.data.raw.event_table import Events, match, read_events
 from saliency_bench.data.raw.pipeline import Fate, Fixations, Samples, inside, mean_points
@@ -62,7 +62,7 @@ def videos(root: Path, options: Options) -> Listing:
 
 def _table(root: Path) -> tuple[Path, list[str]]:
     """The one table below `root`, and a line where others are not used."""
-    files = [Path(e.path) for e in entries(root) if e.is_file() and not e.name.startswith(".")]
+    files = [Path(e.path) for e in entries(root) if is_file(e) and not e.name.startswith(".")]
     tables = [p for p in files if p.suffix.lower() in TABLES]
     texts = [p for p in files if p.suffix.lower() == TEXT]
     found = tables or texts

@@ -36,13 +36,12 @@ class Prepared:
     @property
     def kept(self) -> list[str]:
         """Names of the videos that were there already."""
-        return [result.name for result in self.done if not result.written and "failed" not in result.entry]
+        return [result.name for result in self.done if not result.written and not result.lost]
 
     @property
     def failures(self) -> list[str]:
         """A line for every video, and every file of one, that could not be used."""
-        return [f"{result.name}: {line}" for result in self.done
-                for line in ([result.entry["failed"]] if "failed" in result.entry else result.entry["damaged"])]
+        return [f"{result.name}: {line}" for result in self.done for line in _failures(result)]
 
     @property
     def failed(self) -> bool:
@@ -51,11 +50,11 @@ class Prepared:
 
     def lines(self) -> list[str]:
         """The summary in plain words, one fact a line."""
-        lost = [result for result in self.done if "failed" in result.entry]
+        lost = [result for result in self.done if result.lost]
         lines = [f"{self.set_name} ({self.distribution}), videos: {len(self.written)} written, {len(self.kept)} there "
                  f"already, {len(lost)} failed"
                  + ("; nothing was to do" if not self.written and not lost else "")]
-        entries = [result.entry for result in self.done if "failed" not in result.entry]
+        entries = [result.entry for result in self.done if not result.lost]
         if entries:
             lines += [_frames(entries), *_gaze(entries), _sigma(entries)]
         if self.lists:
@@ -69,7 +68,7 @@ class Prepared:
         """What is odd about the videos that were not there already; what several share in one line."""
         videos: dict[str, list[str]] = {}
         for result in self.done:
-            if result.written or "failed" in result.entry:
+            if result.written or result.lost:
                 for problem in result.entry["problems"]:
                     videos.setdefault(problem, []).append(result.name)
         return [f"{names[0] if len(names) == 1 else f'{len(names)} videos'}: {problem}"
@@ -83,6 +82,14 @@ class Prepared:
         frames, film = sum(e["frames"] for e in entries), sum(e["frames"] / e["fps"] for e in entries)
         return [f"  {frames} frames in {self.seconds:.1f} s: {frames / self.seconds:.0f} frames/s, "
                 f"{film / self.seconds:.1f} x real time"]
+
+
+def _failures(result: Done) -> list[str]:
+    entry = result.entry
+    if result.lost:
+        return [entry["failed"]]
+    stale = [f"{entry['not_renewed']} (what was prepared before is kept)"] if "not_renewed" in entry else []
+    return [*stale, *entry["damaged"]]
 
 
 def _frames(entries: list[dict[str, Any]]) -> str:

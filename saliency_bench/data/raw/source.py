@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from saliency_bench.data.images import entries
+from saliency_bench.data.images import entries, is_file, is_folder
 from saliency_bench.data.layout import natural
 from saliency_bench.data.making import Sigma
 from saliency_bench.data.raw.pipeline import Fixations
@@ -29,9 +29,11 @@ class Options:
     condition : of a set whose videos were shown in several, None for the first
     shift     : dx, dy in pixels of the video, added to every gaze sample
     map_size  : (H, W) of the maps, None for the distribution's own
+    first_frame : number of the first frame in gaze files, None for what they tell
     """
 
     screen: tuple[int, int] | None = None
+    first_frame: int | None = None
     condition: str | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     map_size: tuple[int, int] | None = None
@@ -60,6 +62,7 @@ class RawVideo:
     captions : a caption file beside the distribution
     problems : what is odd about its files
     error    : why it cannot be prepared, "" where it may be
+    first_frame : number of the first frame in its gaze files, None where they do not tell
     """
 
     name: str
@@ -71,6 +74,7 @@ class RawVideo:
     captions: Path | None = None
     problems: tuple[str, ...] = ()
     error: str = ""
+    first_frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Recording:
     notes     : what was cut, stretched, averaged or assumed, one line each
     damaged   : gaze files that could not be read, with the reason; the others are used
     facts     : further counts for the manifest
+    offset    : x, y in pixels of the screen of the video's upper left corner, None where gaze is in the video's pixels
     """
 
     film: Film
@@ -98,6 +103,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     facts: dict[str, int] = field(default_factory=dict)
+    offset: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ class Distribution:
     rules      : how its gaze is taken, for the manifest
     screen     : (H, W), documented, of the screen whose pixels gaze is in; None where it is in the video's
     any_screen : whether the option --screen makes sense
+    any_first_frame : whether the option --first-frame makes sense
     conditions : the conditions videos were shown in, the default first
     map_size   : (H, W) of the maps, None for the video's size
     sigma      : of the density where the set has a rule of its own
@@ -119,6 +126,7 @@ class Distribution:
     rules: tuple[str, ...]
     screen: tuple[int, int] | None = None
     any_screen: bool = False
+    any_first_frame: bool = False
     conditions: tuple[str, ...] = ()
     map_size: tuple[int, int] | None = AUDIO_VISUAL_MAPS
     sigma: Sigma | None = None
@@ -130,7 +138,7 @@ def media(folder: Path, endings: tuple[str, ...] = VIDEOS) -> tuple[dict[str, Pa
     notes = []
     for entry in sorted(entries(folder), key=lambda e: natural(e.name)):
         path = Path(entry.path)
-        if path.suffix.lower() not in endings or path.name.startswith(".") or not entry.is_file():
+        if path.suffix.lower() not in endings or path.name.startswith(".") or not is_file(entry):
             continue
         if path.stem in found:
             notes.append(f"{path}: not used, as {found[path.stem].name} is there")
@@ -141,7 +149,7 @@ def media(folder: Path, endings: tuple[str, ...] = VIDEOS) -> tuple[dict[str, Pa
 
 def subfolders(folder: Path) -> list[Path]:
     """Folders below `folder`, hidden ones left out, in natural order."""
-    found = [Path(e.path) for e in entries(folder) if e.is_dir() and not e.name.startswith(".")]
+    found = [Path(e.path) for e in entries(folder) if is_folder(e) and not e.name.startswith(".")]
     return sorted(found, key=lambda p: natural(p.name))
 
 

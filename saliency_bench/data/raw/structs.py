@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pymatreader
 
+from saliency_bench.data.mat5 import checked
 from saliency_bench.errors import UserError
 
 
@@ -37,6 +38,7 @@ def _load(path: Path, _mtime: int, _size: int) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about objects that are of no interest here
+            checked(path)
             return dict(pymatreader.read_mat(path))
     except Exception as error:  # the readers raise nearly anything on damaged bytes
         said = " ".join(str(error).split())[:80] or type(error).__name__

@@ -49,12 +49,17 @@ class Task:
     replace: bool = False
 
     @property
+    def first_frame(self) -> int | None:
+        """Number of the first frame in gaze files: the option, else what the files tell."""
+        return self.video.first_frame if self.options.first_frame is None else self.options.first_frame
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What determines the files beside their sources."""
         names = ("sigma_px", "sigma_deg", "px_per_degree")
         o = self.options
-        return {"version": VERSION, "screen": o.screen, "condition": o.condition, "shift": list(o.shift),
-                "map_size": o.map_size, **dict(zip(names, self.sigma, strict=True))}
+        return {"version": VERSION, "screen": o.screen, "first_frame": self.first_frame, "condition": o.condition,
+                "shift": list(o.shift), "map_size": o.map_size, **dict(zip(names, self.sigma, strict=True))}
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,17 @@ class Done:
     entry: Entry
     written: bool
 
+    @property
+    def lost(self) -> bool:
+        """Whether the set has nothing of this video."""
+        return "failed" in self.entry
+
 
 def perform(task: Task, progress: Progress = None) -> Done:
     """Prepare one video unless it is there with the same sources and settings.
 
-    A `UserError` about the video becomes its entry's `failed`; `OSError`, from writing, is raised.
+    A `UserError` about the video becomes its entry's `failed`, or, where an earlier run prepared the video, which is
+    kept, its `not_renewed`; `OSError`, from writing, is raised.
     """
     writer, name = StavisWriter(task.out, task.set_name), task.video.name
     try:
@@ -78,15 +89,19 @@ def perform(task: Task, progress: Progress = None) -> Done:
         sources = _sources(task)
         content = hashlib.sha256(json.dumps([task.settings, sources], sort_keys=True).encode()).hexdigest()
         writer.finish(name)
-        before = writer.complete(name) or {}
-        if before.get("content") == content and isinstance(before.get("entry"), dict):
+        before = writer.written(name) or {}
+        ours = isinstance(before.get("entry"), dict)
+        if ours and before.get("content") == content and writer.complete(name):
             return Done(name, before["entry"], False)
-        if before and "entry" not in before and not task.replace:
+        if before and not ours and not task.replace:
             raise UserError(f"{task.out}: expected no other video called {name}, found one that was not prepared from "
                             "raw gaze; choose another --out, or --replace")
         return Done(name, _write(task, writer, sources, content, before, progress), True)
     except UserError as error:
         writer.finish(name)
+        entry = (writer.complete(name) or {}).get("entry")
+        if isinstance(entry, dict):
+            return Done(name, {**entry, "not_renewed": str(error)}, False)
         return Done(name, {"failed": str(error), "problems": list(task.video.problems), "files": _names(task)}, False)
 
 
@@ -99,7 +114,7 @@ def _write(task: Task, writer: StavisWriter, sources: dict[str, Any], content: s
         facts = probe(video.video)
         film = Film(facts.size, facts.n_frames, facts.fps, facts.notes)
     recording = reader.gaze(video, film, task.options)
-    film, fixations, known = recording.film, recording.fixations, before.get("entry", {}).get("sha256", {})
+    film, fixations, known = recording.film, recording.fixations, (before.get("entry") or {}).get("sha256", {})
     have = np.isfinite(fixations.points[..., 0]).sum(0)
     if not have.any():
         raise UserError(f"{video.gaze[0]}: expected gaze inside the {film.size[1]}x{film.size[0]} video, found none in "
@@ -119,6 +134,7 @@ def _write(task: Task, writer: StavisWriter, sources: dict[str, Any], content: s
         "samples": {"read": fixations.read, "used": fixations.used, "dropped": fixations.dropped},
         "points": int(have.sum()), "frames_without_gaze": int((have == 0).sum()),
         **({"facts": recording.facts} if recording.facts else {}),
+        **({} if recording.offset is None else {"offset_px_of_screen": list(recording.offset)}),
         "pictures": video.video is not None, "sound": sound, "captions": len(said),
         "problems": notes, "damaged": damaged,
         "files": _names(task), "sha256": sources, "settings": task.settings, "content": content,
