@@ -1,10 +1,15 @@
 """How TAVDiff is trained: by its preset, unless the caller says otherwise, and as its record then states."""
 
+import errno
 import json
+import math
+import os
 
 import pytest
+import torch
 
 from saliency_bench.errors import UserError
+from saliency_bench.harness import train as training
 from saliency_bench.harness.train import train_model
 from saliency_bench.models.tavdiff.model import TAVDiffModel, shipped
 from saliency_bench.models.tavdiff.weights import load_weights, weights_name
@@ -63,3 +68,63 @@ def test_a_start_is_named_without_a_network_and_must_fit_before_anything_is_writ
         train(tmp_path / "c", init=shipped("nano", "V"), options={
             "denoiser.width": 64, "denoiser.time_width": 32, "denoiser.patch": 16, "denoiser.depth": 1})
     assert not list((tmp_path / "c").rglob("spec.json"))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_training_that_diverges_stops_and_keeps_its_last_good_state(tmp_path, monkeypatch, bad):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    steps, loss = [], TAVDiffModel.loss
+
+    def poisoned(self, *given, **words):
+        steps.append(len(steps))
+        return loss(self, *given, **words) * (bad if len(steps) == 3 else 1)
+
+    monkeypatch.setattr(TAVDiffModel, "loss", poisoned)
+    with pytest.raises(UserError, match=r"diverged at step 3 of 5 .*after step 2 is kept in .*checkpoint\.pt; .*rate"):
+        train(tmp_path, steps=5)
+    state = torch.load(next(tmp_path.rglob("checkpoint.pt")), weights_only=True)
+    assert state["step"] == 2 and len(state["losses"]) == 2
+    assert all(torch.isfinite(v).all() for v in state["model"].values())
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path, monkeypatch):
+    loss, seen = TAVDiffModel.loss, []
+
+    def cliff(self, *given, **words):
+        seen[:] = [self, [p.detach().clone() for p in self.parameters()]]
+        first = next(self.parameters()).flatten()[0]
+        return loss(self, *given, **words) + (first - first.detach()).abs().sqrt()  # zero, with a slope that is not
+
+    monkeypatch.setattr(TAVDiffModel, "loss", cliff)
+    with pytest.raises(UserError, match=r"diverged at step 1 of 1 .*nothing was saved before"):
+        train(tmp_path)
+    model, before = seen
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+
+
+def test_minutes_that_cannot_be_measured_are_an_error_of_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(TAVDiffModel, "loss", lambda self, *a, **k: next(self.parameters()).sum() * math.nan)
+    with pytest.raises(UserError, match="trial for --minutes diverged"):
+        train(tmp_path, steps=None, minutes=1)
+
+
+def test_a_full_disk_while_saving_costs_no_earlier_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    whole = train(tmp_path / "whole", steps=4).weights
+    written, fsync = [], os.fsync
+
+    def full(file):
+        written.append(file)
+        if len(written) == 4:  # spec.json and two checkpoints fit
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device: .*checkpoint.pt"):
+            train(tmp_path / "full", steps=4)
+    checkpoint = next((tmp_path / "full").rglob("checkpoint.pt"))
+    assert torch.load(checkpoint, weights_only=True)["step"] == 2
+    assert not [p for p in checkpoint.parent.iterdir() if p.name.endswith(".tmp")]
+    assert train(tmp_path / "full", steps=4).weights.read_bytes() == whole.read_bytes()

@@ -169,12 +169,18 @@ def _known_spec(folder: Path) -> TrainSpec | None:
 def _steps_for(minutes: float, run: _Run, workers: int) -> int:
     """How many steps fit into `minutes`, from timing a few of a throw-away training."""
     batches = loader(run.items, 0, workers)
-    for step in range(PROBE_STEPS // 2):
-        run.step(step, *next(batches))
-    started = time.perf_counter()
-    for step in range(PROBE_STEPS // 2):
-        run.step(step, *next(batches))
+    try:
+        for step in range(PROBE_STEPS):
+            if step == PROBE_STEPS // 2:
+                started = time.perf_counter()
+            run.step(step, *next(batches))
+    except Diverged as error:
+        raise UserError(f"train: the trial for --minutes diverged ({error}); lower --learning-rate") from None
     return max(1, int(60 * minutes / ((time.perf_counter() - started) / (PROBE_STEPS // 2))))
+
+
+class Diverged(ArithmeticError):
+    """A step whose loss or gradient is not finite."""
 
 
 class _Run:
@@ -193,7 +199,9 @@ class _Run:
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if spec.average else None
 
     def step(self, step: int, batch: Any, density: Tensor) -> float:
-        """One optimiser step; returns the loss."""
+        """One optimiser step; returns the loss.  Raises `Diverged`, with the weights as they were, where it or its
+        gradient is not finite.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.spec)
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.spec.seed, 1, step])
@@ -201,7 +209,9 @@ class _Run:
         loss = self.model.loss(batch.to(self.device), density.to(self.device), generator=generator)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip_norm)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise Diverged(f"loss {float(loss.detach()):.3g}, norm of its gradient {float(norm):.3g}")
         self.optimiser.step()
         if self.average is not None:
             decay = min(self.spec.average, (1 + step) / (10 + step))
@@ -227,21 +237,27 @@ def _train(run: _Run, folder: Path, workers: int, progress: Report) -> Trained:
     spec, device = run.spec, run.device
     checkpoint, weights = folder / "checkpoint.pt", folder / f"{spec.preset}-{spec.mode}.safetensors"
     losses: list[float] = []
-    first, spent = 0, 0.0
+    first, kept, spent = 0, 0, 0.0
     if checkpoint.exists():
         first, losses, spent = run.restore(_read_checkpoint(checkpoint, device))
+        kept = first
     if first == spec.steps and weights.exists() and weights.with_suffix(".toml").exists():
         return Trained(weights, spec.steps, 0)
     started = saved = time.perf_counter()
     batches = loader(run.items, first, workers)
     for step in range(first, spec.steps):
-        losses.append(run.step(step, *next(batches)))
+        try:
+            losses.append(run.step(step, *next(batches)))
+        except Diverged as error:
+            state = f"the state after step {kept} is kept in {checkpoint}" if kept else "nothing was saved before"
+            raise UserError(f"{folder}: the training diverged at step {step + 1} of {spec.steps} ({error}); {state}; "
+                            "train with a lower --learning-rate and another --out") from None
         now = time.perf_counter()
         progress(step + 1, spec.steps, float(np.mean(losses[-50:])), rate_at(step, spec),
                  (step + 1 - first) * spec.batch / (now - started))
         if now - saved > CHECKPOINT_SECONDS or step + 1 == spec.steps:
             _write_checkpoint(checkpoint, run.state(step + 1, losses, spent + now - started))
-            saved = now
+            saved, kept = now, step + 1
     if run.average is not None:
         run.model.load_state_dict(run.average)
     seconds = spent + time.perf_counter() - started
