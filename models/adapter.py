@@ -30,9 +30,9 @@ from saliency_bench.data.ahead import ahead
 from saliency_bench.data.clip import Clip
 from saliency_bench.errors import UserError
 from saliency_bench.models.windows import AudioRule, Cut, Memory, Window, WindowBatch, Windows
-from saliency_bench.spec import LoadOptions
+from saliency_bench.spec import LoadOptions, Recipe
 
-__all__ = ["AudioRule", "LoadOptions", "Model", "SlidingWindowModel", "Window", "WindowBatch", "Windows"]
+__all__ = ["AudioRule", "LoadOptions", "Model", "Recipe", "SlidingWindowModel", "Window", "WindowBatch", "Windows"]
 
 
 class Model(Protocol):

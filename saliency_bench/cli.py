@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a check failed, 2 the input is wrong (one line says what, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -113,35 +114,44 @@ def score(
 def train(
     model: Annotated[str, typer.Argument(help="A registered model that can be trained.")],
     mode: Annotated[str, typer.Option(help="One mode, e.g. TAV.")] = "TAV",
-    preset: Annotated[str, typer.Option(help="Size of the network: nano or paper.")] = "nano",
-    dataset: Annotated[str, typer.Option(help="avt-causal (endless) or a folder with a train list.")] = "avt-causal",
+    preset: Annotated[str, typer.Option(help="Network and recipe, from small to large: nano, small, paper.")] = "nano",
+    dataset: Annotated[str, typer.Option(help="avt-causal (endless), a published set, a folder with a train list."
+                                         )] = "avt-causal",
     fold: Annotated[int | None, typer.Option(min=1, help="Number of the fold whose train list to use.")] = None,
     data_root: DataRoot = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Rounds of the videos; the recipe's by default.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, in place of epochs.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Measure the speed, then choose the steps.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 16,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW; the preset's by default.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Windows a step; the recipe's by default.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW; the recipe's by default.")] = None,
     average: Annotated[float | None, typer.Option(
-        min=0, max=0.99999, help="Decay of the weights' average, 0 = off; the preset's by default.")] = None,
+        min=0, max=0.99999, help="Decay of the weights' average, 0 = off; the recipe's by default.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, bf16 or fp16; the recipe's by default.")] = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, of any mode of the preset.")] = None,
+    pretrain: Annotated[bool, typer.Option(help="Whether to make the recipe's training before this one.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a training, never begin one.")] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare windows.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the trainings.")] = Path("runs/train"),
     settings: Sets = None,
 ) -> None:
-    """Train MODEL; started again with the same words it goes on where it stopped, to the same weights."""
+    """Train MODEL by its recipe; started again with the same words it goes on where it stopped, to the same weights.
+
+    `--set training.FIELD=VALUE` changes any part of the recipe.  Curves and sample maps: `tensorboard --logdir OUT`.
+    Several devices: `accelerate launch -m saliency_bench train ...`; the batch is shared among them.
+    """
     from saliency_bench.harness.run import choose_device
-    from saliency_bench.harness.train import train_model
+    from saliency_bench.harness.train import Wanted
+    from saliency_bench.harness.train import train as train_model
     from saliency_bench.report.progress import TrainBar
 
-    if (steps is None) == (minutes is None):
-        raise UserError("train: give either --steps N or --minutes M")
+    given = {"batch": batch, "learning_rate": learning_rate, "average": average, "precision": precision}
+    wanted = Wanted(model, mode, preset, dataset, fold, data_root, steps, epochs, minutes,
+                    {k: v for k, v in given.items() if v is not None}, seed, choose_device(device), workers, out, init,
+                    pretrain, model_options(settings), resume)
     with TrainBar(err_console) as bar:
-        trained = train_model(model, mode, preset, dataset, fold=fold, data_root=data_root, steps=steps,
-                              minutes=minutes, batch=batch, learning_rate=learning_rate, average=average, seed=seed,
-                              device=choose_device(device), workers=workers, out=out, init=init,
-                              options=model_options(settings), progress=bar)
+        trained = train_model(wanted, bar)
     path = trained.weights
     if not trained.new_steps:
         out_console.print(f"{path.parent}: this training was complete ({trained.steps} steps); nothing was done",
@@ -277,6 +287,7 @@ def models_parity(
 
 def main() -> NoReturn:
     """Entry point: a user's mistake is one line on stderr and exit code 2, never a traceback."""
+    out_console.quiet = os.environ.get("RANK", "0") != "0"  # of several processes the first one speaks
     try:
         code = app(prog_name="saliency-bench", standalone_mode=False)
     except UserError as error:

@@ -1,4 +1,7 @@
-"""Frozen descriptions of work: a `RunSpec` determines a run's scores, a `TrainSpec` a training's weights."""
+"""Frozen descriptions of work: a `RunSpec` determines a run's scores, a `TrainSpec` a training's weights.
+
+A `Recipe` is how a preset is trained; with a mode and a data set it becomes a `TrainSpec`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from saliency_bench import __version__
 from saliency_bench.data.clip import parse_mode
@@ -28,7 +31,7 @@ class LoadOptions:
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @property
     def canonical(self) -> str:
@@ -68,7 +71,52 @@ class RunSpec(_Spec):
         return "-".join(x for x in (self.model, self.mode, self.dataset, self.id) if x)
 
 
-class TrainSpec(_Spec):
+class Settings(_Spec):
+    """How weights are learned, by AdamW: what a recipe and the record of a training have in common."""
+
+    batch: int = Field(default=16, gt=0, description="windows a step, over all processes together")
+    learning_rate: float = Field(default=1e-4, gt=0, description="its peak")
+    warmup: int = Field(default=0, ge=0, description="steps over which the rate rises linearly to its peak")
+    schedule: Literal["plateau", "linear", "constant"] = Field(
+        default="plateau", description="after the warm-up: times `factor` after more than `patience` checks without a "
+        "better held-out loss; linearly to zero at the last step; as it is")
+    factor: float = Field(default=0.2, gt=0, lt=1)
+    patience: int = Field(default=10, ge=0)
+    validation: float = Field(default=0.1, ge=0, lt=1, description="share of the training videos that is held out")
+    keep: Literal["best", "last"] = Field(default="best", description="weights of the least held-out loss, or the last")
+    clip_norm: float = Field(default=1.0, gt=0, description="largest norm of a step's gradient")
+    weight_decay: float = Field(default=0.01, ge=0)
+    average: float = Field(default=0.0, ge=0, lt=1, description="decay of the moving average of weights; 0 = off")
+    precision: Literal["float32", "bf16", "fp16"] = Field(default="float32", description="of the products in a step")
+    batch_norm: Literal["train", "frozen"] = Field(default="train", description="its statistics: learned or kept")
+
+    @model_validator(mode="after")
+    def _needs_validation(self) -> Self:
+        if not self.validation and (self.schedule == "plateau" or self.keep == "best"):
+            what = 'schedule = "plateau"' if self.schedule == "plateau" else 'keep = "best"'
+            raise ValueError(f"{what} needs held-out videos: validation must be above 0")
+        return self
+
+
+class Pretrain(_Spec):
+    """The training whose weights another one starts from."""
+
+    dataset: str
+    mode: str
+
+
+class Recipe(Settings):
+    """How a preset is trained, on whatever data: its length in epochs, or in steps; what comes before.
+
+    An epoch is one window of every training video, at a random frame; of an endless set, 4,000 windows.
+    """
+
+    epochs: int | None = Field(default=80, gt=0)
+    steps: int | None = Field(default=None, gt=0, description="in place of epochs")
+    pretrain: Pretrain | None = None
+
+
+class TrainSpec(Settings):
     """Everything that trained weights depend on."""
 
     model: str
@@ -79,12 +127,7 @@ class TrainSpec(_Spec):
     preset: str = "nano"
     seed: int = 0
     steps: int = Field(gt=0)
-    batch: int = Field(default=16, gt=0)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    warmup: int = Field(default=100, ge=0, description="steps of linear warm-up; the rate then falls linearly to zero")
-    clip_norm: float = Field(default=1.0, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    average: float = Field(default=0.0, ge=0, lt=1, description="decay of the moving average of weights; 0 = off")
+    check: int = Field(gt=0, description="steps of an epoch, after each of which the held-out loss is measured")
     init: str = Field(default="", description="name and SHA-256 of the weights it starts from, empty for random ones")
     options: dict[str, Any] = Field(default_factory=dict)
     version: str = __version__

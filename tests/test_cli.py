@@ -150,7 +150,8 @@ def test_videos_that_lack_a_modality_are_left_out_of_every_mode_where_that_is_as
     (["run", "tavdiff", "--modes", ","], ["--modes"]),
     (["predict", "/no/video.mp4"], ["/no/video.mp4"]),
     (["score", "/no/maps", "--dataset", "avt-causal"], ["/no/maps"]),
-    (["train", "tavdiff"], ["--steps", "--minutes"]),
+    (["train", "tavdiff", "--steps", "3", "--epochs", "2"], ["--steps", "--epochs", "--minutes"]),
+    (["train", "tavdiff", "--resume"], ["leave out --resume"]),
     (["train", "centre", "--steps", "3"], ["cannot be trained"]),
     (["train", "tavdiff", "--steps", "3", "--learning-rate", "0"], ["learning_rate"]),
     (["train", "tavdiff", "--minutes", "inf"], ["--minutes inf"]),
@@ -272,23 +273,24 @@ def test_a_map_with_nan_is_an_error(type_, tiny, tmp_path):
 
 
 def test_training_goes_on_to_the_same_weights(type_, tiny, tmp_path):
-    from saliency_bench.harness import train
+    from saliency_bench.harness import training_loop
+    from saliency_bench.harness.train import Wanted, train
     words = ["train", "tavdiff", "--mode", "TA", "--dataset", tiny, "--steps", 4, "--batch", 2, "--workers", 0,
-             "--device", "cpu", "--out"]
+             "--device", "cpu", "--set", "training.validation=0", "--out"]
     assert type_(*words, tmp_path / "whole")[0] == 0
 
     class Killed(Exception):
         pass
 
-    def die(step, *more):
-        if step == 3:
+    def die(state):
+        if state.step == 3:
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "CHECKPOINT_SECONDS", 0)
+        patch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
         with pytest.raises(Killed):
-            train.train_model("tavdiff", "TA", "nano", str(tiny), steps=4, batch=2, workers=0, out=tmp_path / "cut",
-                              progress=die)
+            train(Wanted("tavdiff", "TA", "nano", str(tiny), steps=4, settings={"batch": 2}, workers=0,
+                         options={"training.validation": 0}, out=tmp_path / "cut"), die)
     assert type_(*words, tmp_path / "cut")[0] == 0
     whole, cut = (next((tmp_path / d).rglob("*.safetensors")).read_bytes() for d in ("whole", "cut"))
     assert whole == cut

@@ -9,18 +9,22 @@ import pytest
 import torch
 
 from saliency_bench.errors import UserError
-from saliency_bench.harness import train as training
-from saliency_bench.harness.train import train_model
+from saliency_bench.harness import training_loop
+from saliency_bench.harness.train import Wanted
+from saliency_bench.harness.train import train as train_wanted
 from saliency_bench.models.tavdiff.model import TAVDiffModel, shipped
 from saliency_bench.models.tavdiff.weights import load_weights, weights_name
-from saliency_bench.spec import TrainSpec
+from saliency_bench.spec import Settings, TrainSpec
 
 SETTINGS = ("learning_rate", "warmup", "clip_norm", "weight_decay", "average")
+BLIND = {"training.validation": 0}
 
 
-def train(out, **words):
-    words = {"steps": 1, "batch": 2, "workers": 0, "out": out} | words
-    return train_model("tavdiff", "TA", "nano", "avt-causal", **words)
+def train(out, progress=lambda state: None, **words):
+    words = {"model": "tavdiff", "mode": "TA", "preset": "nano", "dataset": "avt-causal", "steps": 1, "workers": 0,
+             "out": out} | words
+    settings = {"batch": 2} | {k: words.pop(k) for k in list(words) if k in Settings.model_fields}
+    return train_wanted(Wanted(settings=settings, **{"options": BLIND} | words), progress)
 
 
 def settings(out) -> tuple:
@@ -37,14 +41,16 @@ def test_the_preset_says_how_to_train(tmp_path):
 
 
 def test_the_caller_may_say_otherwise(tmp_path):
-    options = {"training.clip_norm": 0.5, "training.average": 0, "training.warmup": 3}
+    options = {"training.clip_norm": 0.5, "training.average": 0, "training.warmup": 3} | BLIND
     train(tmp_path, learning_rate=2e-3, options=options)
     assert settings(tmp_path) == (2e-3, 3, 0.5, 0.01, 0)
 
 
 def test_the_paper_preset_trains_as_the_paper_does():
-    assert TAVDiffModel.training_defaults("paper")["learning_rate"] == 1e-4
-    assert set(TAVDiffModel.training_defaults("paper")) == set(SETTINGS)
+    recipe = TAVDiffModel.recipe("paper")
+    assert (recipe.learning_rate, recipe.schedule, recipe.factor, recipe.batch, recipe.epochs, recipe.steps) == (
+        1e-4, "plateau", 0.2, 16, 80, None)
+    assert recipe.validation > 0 and (recipe.pretrain.dataset, recipe.pretrain.mode) == ("dhf1k", "V")
 
 
 def test_a_training_begun_with_the_same_settings_in_words_goes_on(tmp_path):
@@ -72,7 +78,7 @@ def test_a_start_is_named_without_a_network_and_must_fit_before_anything_is_writ
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_training_that_diverges_stops_and_keeps_its_last_good_state(tmp_path, monkeypatch, bad):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
     steps, loss = [], TAVDiffModel.loss
 
     def poisoned(self, *given, **words):
@@ -110,7 +116,7 @@ def test_minutes_that_cannot_be_measured_are_an_error_of_one_line(tmp_path, monk
 
 
 def test_a_full_disk_while_saving_costs_no_earlier_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
     whole = train(tmp_path / "whole", steps=4).weights
     written, fsync = [], os.fsync
 

@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from saliency_bench.errors import UserError
-from saliency_bench.models.adapter import AudioRule, Window
+from saliency_bench.models.adapter import AudioRule, Recipe, Window
 from saliency_bench.models.encoders.s3d import STRIDES, output_size
 from saliency_bench.models.encoders.text import VOCABULARY
 
@@ -112,7 +112,11 @@ class TextConfig(Section):
 
 
 class SitrConfig(Section):
-    """Text and sight into one condition; see sitr.py."""
+    """Text and sight into one condition; see sitr.py.
+
+    qk_norm : queries and keys are layer-normalised, which bounds the scores, so that no map can shrink to one place
+              and stay there for want of a gradient
+    """
 
     fusion: Literal["sitr", "concatenate", "repeat-add", "repeat-average"] = "sitr"
     width: PositiveInt = 512
@@ -123,6 +127,7 @@ class SitrConfig(Section):
     special_tokens: bool = False
     train_selection: Literal["truth", "rank"] = "truth"
     truth_resize: Literal["area", "bilinear"] = "area"
+    qk_norm: bool = False
 
 
 class DenoiserConfig(Section):
@@ -175,20 +180,6 @@ class SamplingConfig(Section):
     samples: PositiveInt = 1
 
 
-class TrainingConfig(Section):
-    """How `train` trains a preset: AdamW, whose rate rises over `warmup` steps and falls linearly to zero.
-
-    clip_norm : largest norm of a step's gradient
-    average   : decay of the moving average of weights that is saved; 0 saves the last step's
-    """
-
-    learning_rate: PositiveFloat = 1e-4
-    warmup: NonNegativeInt = 0
-    clip_norm: PositiveFloat = 1.0
-    weight_decay: NonNegativeFloat = 0.01
-    average: float = Field(default=0.0, ge=0, lt=1)
-
-
 class TAVDiffConfig(Section):
     """A whole model but for its mode; `frozen` names the encoders that training leaves alone.
 
@@ -205,7 +196,7 @@ class TAVDiffConfig(Section):
     denoiser: DenoiserConfig = DenoiserConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     sampling: SamplingConfig = SamplingConfig()
-    training: TrainingConfig = TrainingConfig()
+    training: Recipe = Recipe()
 
     @model_validator(mode="after")
     def _fits(self) -> TAVDiffConfig:
@@ -250,7 +241,8 @@ def _multiples(field: str, values: tuple[int, ...], of: str, unit: int) -> None:
 
 # Fields that a choice leaves unread: asking for one of them, too, is a mistake.
 _NO_CROSS = ("packing", "align", "align_scale", "cross_norm", "cross_start")
-_NO_CHOICE = ("heads", "rank", "response", "select_heads", "special_tokens", "train_selection", "truth_resize")
+_NO_CHOICE = ("heads", "qk_norm", "rank", "response", "select_heads", "special_tokens", "train_selection",
+              "truth_resize")
 _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
     ("denoiser", "kind"): {
         "saliency-dit": ("unet_channels",),

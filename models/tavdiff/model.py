@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saliency_bench.errors import UserError
-from saliency_bench.models.adapter import LoadOptions, SlidingWindowModel, WindowBatch
+from saliency_bench.models.adapter import LoadOptions, Recipe, SlidingWindowModel, WindowBatch
 from saliency_bench.models.tavdiff.config import load_preset
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights, weights_name
@@ -84,9 +84,9 @@ class TAVDiffModel(SlidingWindowModel):
         return cls(TAVDiff(load_preset(preset, options), mode))
 
     @staticmethod
-    def training_defaults(preset: str = "nano", options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Learning rate, warm-up, clipping, decay and average of a preset (fields of `TrainingConfig`)."""
-        return load_preset(preset, options).training.model_dump()
+    def recipe(preset: str = "nano", options: Mapping[str, Any] | None = None) -> Recipe:
+        """How a preset is trained: its section [training]."""
+        return load_preset(preset, options).training
 
     @staticmethod
     def weights_name(path: Path) -> str:
@@ -108,11 +108,12 @@ class TAVDiffModel(SlidingWindowModel):
         self.network.load_state_dict({**own, **fits})
         self.trained_on = tuple(record.get("trained_on", ()))
 
-    def loss(
-        self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Training loss of windows whose ground truth is `density` (B, h, w), any positive scale."""
-        return self.network.loss(batch, density, generator=generator)
+    def loss(self, batch: WindowBatch, density: Tensor) -> Tensor:
+        """Training loss of windows whose ground truth is `density` (B, h, w), any positive scale.
+
+        What is drawn at random for a window is a function of its seed, in whatever batch it stands.
+        """
+        return self.network.loss(batch, density)
 
     def save(self, path: Path, record: Mapping[str, Any]) -> Path:
         """Write the weights in half precision, with the TOML that describes them beside."""

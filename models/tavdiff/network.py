@@ -10,6 +10,7 @@ The mode decides which conditions exist; nothing stands in for a modality outsid
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -109,12 +110,12 @@ class TAVDiff(nn.Module):
             tokens["audio"] = self._audio_tokens(batch.audio)
         return self.pack(tokens, grid, mask)
 
-    def loss(self, batch: WindowBatch, density: Tensor, *, generator: torch.Generator | None = None,
-             noise: Tensor | None = None, t: Tensor | None = None) -> Tensor:
+    def loss(self, batch: WindowBatch, density: Tensor, *, noise: Tensor | None = None,
+             t: Tensor | None = None) -> Tensor:
         """Mean squared error between the map and its prediction from a noised one (Algorithm 1, eq. 8).
 
-        density   : (B, h, w), any positive scale; resized to the map size and divided by its maximum
-        generator : source of `t` (B,) in 0..999 and `noise` (B, H, W) where they are not given
+        density  : (B, h, w), any positive scale; resized to the map size and divided by its maximum
+        noise, t : (B, H, W) and (B,) in 0..999; where they are not given each window's seed draws its own
         Windows whose density is zero everywhere have no target and are left out of the mean.
         """
         density = density.to(next(self.denoiser.parameters()))
@@ -127,11 +128,8 @@ class TAVDiff(nn.Module):
             resized = density
         top = resized.flatten(1).amax(1).clamp_min(torch.finfo(resized.dtype).tiny)
         signal = self.diffusion.signal(resized / top[:, None, None])
-        source = torch.device("cpu") if generator is None else generator.device
-        if t is None:
-            t = torch.randint(STEPS, (len(batch),), generator=generator, device=source)
-        if noise is None:
-            noise = torch.randn(signal.shape, generator=generator, device=source)
+        drawn_t, drawn_noise = self._draw(batch.seeds)
+        t, noise = drawn_t if t is None else t, drawn_noise if noise is None else noise
         t, noise = t.to(signal.device), noise.to(signal)
         prepared = self.denoiser.prepare(self.conditions(batch, resized))
         predicted = self._activate(self.denoiser(self.diffusion.add_noise(signal, noise, t), t, prepared))
@@ -166,6 +164,12 @@ class TAVDiff(nn.Module):
             generator = torch.Generator().manual_seed(int(seed))
             rows.append(torch.stack([torch.randn(size, generator=generator) for _ in range(samples)]))
         return torch.stack(rows, 1)
+
+    def _draw(self, seeds: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Times (B,) and noise (B, H, W) of training windows, of each a function of its seed alone."""
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        t = torch.cat([torch.randint(STEPS, (1,), generator=g) for g in generators])
+        return t, torch.stack([torch.randn(self.config.window.map_size, generator=g) for g in generators])
 
     def _activate(self, x: Tensor) -> Tensor:
         return self.diffusion.signal(x.sigmoid()) if self.config.denoiser.output == "sigmoid" else x

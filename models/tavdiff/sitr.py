@@ -36,6 +36,8 @@ class SITR(nn.Module):
         self.norm = nn.LayerNorm(width) if normalise else nn.Identity()
         if config.fusion == "sitr":
             self.query, self.key = nn.Linear(text, width), nn.Linear(visual, width)
+            each = width // config.heads
+            self.query_norm, self.key_norm = (nn.LayerNorm(each) if config.qk_norm else nn.Identity() for _ in "qk")
             if config.response == "map":
                 self.lift = nn.Linear(1, width)
         else:
@@ -77,6 +79,7 @@ class SITR(nn.Module):
         """q . k / sqrt(d), (B, heads, L, N)."""
         heads = self.config.heads
         q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (self.query(words), self.key(visual)))
+        q, k = self.query_norm(q), self.key_norm(k)
         return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 
     def _rank(self, scores: Tensor, allowed: Tensor) -> Tensor:

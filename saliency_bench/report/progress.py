@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -10,6 +11,9 @@ from rich.progress import Progress as ProgressBar
 
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.run import Progress
+
+if TYPE_CHECKING:
+    from saliency_bench.harness.training_loop import State
 
 
 class _Shown:
@@ -73,8 +77,12 @@ class TrainBar(_Shown):
         super().__init__(console, "state")
         self.task = self.bar.add_task("training", total=None, state="")
 
-    def __call__(self, step: int, steps: int, loss: float, rate: float, clips_per_second: float) -> None:
-        state = f"loss {loss:.4f}  lr {rate:.1e}  {clips_per_second:.0f} clips/s"
-        self.bar.update(self.task, completed=step, total=steps, state=state)
+    def __call__(self, state: State) -> None:
+        step, steps = state.step, state.steps
+        words = (f"loss {state.loss:.4f}" + (f"  held out {state.held_out:.4f}" if state.held_out else "")
+                 + f"  lr {state.rate:.1e}  {state.clips_per_second:.0f} clips/s")
+        self.bar.update(self.task, completed=step, total=steps, state=words)
         if not self.console.is_terminal and (step % 50 == 0 or step == steps):
-            self.console.print(f"step {step}/{steps}  {state}", highlight=False)
+            left = timedelta(seconds=round((steps - step) * state.batch / state.clips_per_second))
+            self.console.print(f"step {step}/{steps}  {words}  waiting {state.waiting:.0%}  {left} left",
+                               highlight=False, soft_wrap=True)

@@ -1,0 +1,145 @@
+"""What a training sees: windows of training videos by number, and the held-out windows it is judged by.
+
+Window i of a training is a function of (seed, i): its video, frame, noise and time.  Batches are therefore the
+same whatever the number of worker processes, and together the same whatever the number of training processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from saliency_bench import registry
+from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.errors import UserError
+from saliency_bench.spec import TrainSpec
+
+ENDLESS_EPOCH = 4000  # windows that count as an epoch of a set without end
+HELD_OUT_WINDOWS = 128  # about as many are looked at in a check, spread over the held-out videos
+TRIES = 100
+
+
+class Split(NamedTuple):
+    """Indices of the training videos that are learned from, and of those that are held out.
+
+    Of an endless set nothing is listed: it is learned from the front and judged by its far end.
+    """
+
+    learned: Sequence[int]
+    held_out: Sequence[int]
+
+
+def hold_out(dataset: Dataset, share: float) -> Split:
+    """A `share` of the videos is held out, by their names alone: the same ones for every seed and model.
+
+    At least one is, where there are two; a single video is learned from.
+    """
+    everything = range(len(dataset))
+    if dataset.endless:
+        return Split((), range(len(dataset.samples) - HELD_OUT_WINDOWS, len(dataset.samples)) if share else ())
+    count = min(max(1, round(share * len(dataset))), len(dataset) - 1) if share else 0
+    by_hash = sorted(everything, key=lambda i: hashlib.sha256(dataset.names[i].encode()).digest())
+    held_out = set(by_hash[:count])
+    return Split([i for i in everything if i not in held_out], sorted(held_out))
+
+
+def epoch_windows(dataset: Dataset, share: float) -> int:
+    """Windows in an epoch: one of every video that is learned from."""
+    return ENDLESS_EPOCH if dataset.endless else len(hold_out(dataset, share).learned)
+
+
+class _Windows(TorchDataset):
+    def __init__(self, dataset: Dataset, model: Any, spec: TrainSpec):
+        self.dataset, self.window, self.spec = dataset, model.window, spec
+        self.split = hold_out(dataset, spec.validation)
+        self.cut = registry.load("interface", "windows")
+
+    def _item(self, sample: Sample, frame: int, density: np.ndarray, seed: Sequence[int]) -> tuple[Any, np.ndarray]:
+        batch = self.cut(sample.clip.only(self.spec.mode), self.window, self.spec.seed).batch([frame])
+        seeds = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+        return replace(batch, seeds=seeds), density.astype(np.float32)
+
+
+class Items(_Windows):
+    """Windows to learn from: every video once an epoch in random order, at a random frame."""
+
+    def __len__(self) -> int:
+        return self.spec.steps * self.spec.batch
+
+    def __getitem__(self, i: int) -> tuple[Any, np.ndarray]:
+        rng = np.random.default_rng([self.spec.seed, i])
+        for attempt in range(TRIES):  # a frame without truth teaches nothing
+            sample = self._sample(i, rng if attempt >= TRIES // 4 else None)
+            frame = int(rng.integers(sample.clip.n_frames))
+            density = sample.truth.frame(frame).density
+            if density.any():
+                return self._item(sample, frame, density, (self.spec.seed, 1, i))
+        raise UserError(f"{self.dataset.name}: found no frame with a density in {TRIES} draws")
+
+    def _sample(self, i: int, other: np.random.Generator | None) -> Sample:
+        """The video whose turn it is; with `other` any one, since that one seems to have no truth."""
+        if self.dataset.endless:
+            return self.dataset.samples[i]
+        learned = self.split.learned
+        epoch, place = divmod(i, len(learned))
+        chosen = _order(self.spec.seed, epoch, len(learned))[place] if other is None else other.integers(len(learned))
+        return self.dataset.samples[learned[int(chosen)]]
+
+
+@lru_cache(2)
+def _order(seed: int, epoch: int, n: int) -> np.ndarray:
+    return np.random.default_rng([seed, 2, epoch]).permutation(n)
+
+
+class HeldOut(_Windows):
+    """Windows of held-out videos, evenly spread over each; their noise and times are the same at every check."""
+
+    def __init__(self, dataset: Dataset, model: Any, spec: TrainSpec):
+        super().__init__(dataset, model, spec)
+        self.each = max(1, HELD_OUT_WINDOWS // max(1, len(self.split.held_out)))
+
+    def __len__(self) -> int:
+        return self.each * len(self.split.held_out)
+
+    def __getitem__(self, i: int) -> tuple[Any, np.ndarray]:
+        video, part = divmod(i, self.each)
+        sample = self.dataset.samples[self.split.held_out[video]]
+        frame = int((part + 0.5) / self.each * sample.clip.n_frames)
+        return self._item(sample, frame, sample.truth.frame(frame).density, (0, 3, i))
+
+
+class Collate:
+    """Stack items of one window into a batch; densities of unequal size are resized to the first one's."""
+
+    def __call__(self, items: list[tuple[Any, np.ndarray]]) -> tuple[Any, Tensor]:
+        batches = [b for b, _ in items]
+        size = items[0][1].shape
+        densities = [torch.from_numpy(d) if d.shape == size else _resized(d, size) for _, d in items]
+        return type(batches[0]).stack(batches), torch.stack(densities)
+
+
+def _resized(density: np.ndarray, size: tuple[int, ...]) -> Tensor:
+    x = torch.from_numpy(density)[None, None]
+    return torch.nn.functional.interpolate(x, size=size, mode="area")[0, 0]
+
+
+def batches(windows: Items | HeldOut, workers: int, start: int = 0, rank: int = 0,
+            processes: int = 1) -> Iterator[tuple[Any, Tensor]]:
+    """Batches in order from number `start` on; each process has every `processes`-th window of them, from `rank`."""
+    size = windows.spec.batch
+    order = range(start * size + rank, len(windows), processes)
+    return iter(DataLoader(windows, batch_size=size // processes, sampler=order, num_workers=workers,
+                           collate_fn=Collate(), prefetch_factor=4 if workers else None, worker_init_fn=_one_thread))
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
