@@ -161,6 +161,75 @@ def train(
 
 
 @app.command()
+def ablate(
+    model: Annotated[str, typer.Argument(help="A registered model that has studies, e.g. tavdiff.")],
+    study: Annotated[str, typer.Option(help="Comma-separated studies of the model, or all.")] = "all",
+    preset: Annotated[str, typer.Option(help="Preset of every row.")] = "nano",
+    dataset: Annotated[str, typer.Option(help="avt-causal, a published set, or a folder with train and test lists."
+                                         )] = "avt-causal",
+    fold: Fold = None,
+    data_root: DataRoot = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every row.")] = 3,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of every training; the studies' own by "
+                                              "default.")] = None,
+    protocol: ProtocolName = "av6-clean",
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare windows.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Windows at once when scoring.")] = 8,
+    out: Annotated[Path, typer.Option(help="Folder of the grid.")] = Path("runs/ablate"),
+    settings: Sets = None,
+) -> None:
+    """Train and score what MODEL's studies vary, write their tables and figures; goes on where it stopped.
+
+    Started in several processes at once the grid is shared among them.
+    """
+    from saliency_bench.harness.grid import Ablation, ablate
+    from saliency_bench.harness.run import choose_device
+    from saliency_bench.report.ablation import publish
+    from saliency_bench.report.progress import GridBars
+
+    studies = () if study == "all" else tuple(words(study, "--study"))
+    asked = Ablation(model, studies, preset, dataset, fold, data_root, seeds, steps, model_options(settings), protocol,
+                     choose_device(device), workers, batch, out)
+    with GridBars(err_console) as bars:
+        results, pictures = ablate(asked, bars)
+    say(publish(results, pictures, out))
+
+
+@app.command()
+def diagnose(
+    model: Annotated[str, typer.Argument(help="A registered model.")],
+    modes: Annotated[str, typer.Option(help="Comma-separated modes.")] = "",
+    dataset: Annotated[str, typer.Option(help="Name or folder of a data set.")] = "avt-causal",
+    weights: Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")] = None,
+    protocol: ProtocolName = "av6-clean",
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds of the sampling noise, and maps that are averaged.")] = 5,
+    split: Split = "",
+    fold: Fold = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Windows at once.")] = 8,
+    out: Out = Path("runs"),
+    settings: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Ask whether MODEL listens and reads (given another clip's sound, caption), and how far its noise moves it."""
+    from saliency_bench.data.resolve import resolve
+    from saliency_bench.harness import diagnose as diagnostics
+    from saliency_bench.harness.run import Request, choose_device
+    from saliency_bench.report.diagnosis import as_rows, text
+    from saliency_bench.report.progress import Bars
+
+    request = Request(model, tuple(words(modes, "--modes")) if modes else (), protocol, weights, 0, batch,
+                      choose_device(device), out, model_options(settings))
+    for opened in resolve(dataset, split or None, fold, data_root=data_root):
+        with Bars(err_console) as bars:
+            listens = diagnostics.reliance(request, opened, bars)
+            spreads = diagnostics.spread(request, opened, seeds, progress=bars)
+        print(json.dumps(as_rows(listens, spreads))) if as_json else say(text(opened, listens, spreads))
+
+
+@app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="Any video file.")],
     out: Annotated[Path, typer.Option(help="The overlay video to write (mp4).")] = Path("overlay.mp4"),

@@ -94,6 +94,8 @@ def data_import(
     set_name: Annotated[str, typer.Option(help="Name of the set; the folder's by default.")] = "",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in a CSV.")] = 0,
     map_size: MapSize = "",
+    frames: Annotated[str, typer.Option(help="FIRST-LAST, counted from 1, where not all frames are wanted.")] = "",
+    split: Annotated[str, typer.Option(help="The list that the video goes into: test or train.")] = "test",
     replace: Annotated[bool, typer.Option("--replace", help="Import over another video of that name.")] = False,
 ) -> None:
     """Make a data set (STAViS layout) of a video and the gaze of its observers."""
@@ -104,7 +106,8 @@ def data_import(
         summary = import_video(video, gaze, out, name=name or None, set_name=set_name or None, var=var or None,
                                screen=screen or None, sigma_px=sigma_px, sigma_deg=sigma_deg,
                                px_per_degree=px_per_degree, captions=captions, caption=caption or None,
-                               first_frame=first_frame, map_size=map_size or None, replace=replace, progress=bar)
+                               first_frame=first_frame, map_size=map_size or None, frames=frames or None, split=split,
+                               replace=replace, progress=bar)
     say("\n".join(summary.lines()))
 
 

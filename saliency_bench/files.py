@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import Any, TypeVar
 
 from saliency_bench.errors import UserError
+
+T = TypeVar("T")
 
 
 def read_text(path: str | Path, what: str) -> str:
@@ -62,6 +64,39 @@ def locked(path: Path) -> Iterator[None]:
             return
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def claimed(path: Path, wait: bool) -> Iterator[bool]:
+    """Whether `path` could be claimed for this process; with `wait`, once no other one holds it."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def claim_each(names: Sequence[T], lock: Callable[[T], Path], done: Callable[[T], bool]) -> Iterator[T]:
+    """Claim and yield the names that are not done yet, each to one process only.
+
+    What another process works on comes last: by then it is done, or that process has died and the claim is free.
+    """
+    busy = []
+    for name in names:
+        with claimed(lock(name), wait=False) as mine:
+            if not mine:
+                busy.append(name)
+            elif not done(name):
+                yield name
+    for name in busy:
+        with claimed(lock(name), wait=True):
+            if not done(name):
+                yield name
 
 
 def sweep(folder: Path) -> None:

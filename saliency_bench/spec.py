@@ -1,6 +1,7 @@
 """Frozen descriptions of work: a `RunSpec` determines a run's scores, a `TrainSpec` a training's weights.
 
-A `Recipe` is how a preset is trained; with a mode and a data set it becomes a `TrainSpec`.
+A `Recipe` is how a preset is trained; with a mode and a data set it becomes a `TrainSpec`.  `Ablations` are what a
+model's authors vary, as data: a grid makes trainings and runs of them.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class Settings(_Spec):
     keep: Literal["best", "last"] = Field(default="best", description="weights of the least held-out loss, or the last")
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of a step's gradient")
     weight_decay: float = Field(default=0.01, ge=0)
+    beta2: float = Field(default=0.999, gt=0, lt=1, description="AdamW's memory of squared gradients")
     average: float = Field(default=0.0, ge=0, lt=1, description="decay of the moving average of weights; 0 = off")
     precision: Literal["float32", "bf16", "fp16"] = Field(default="float32", description="of the products in a step")
     batch_norm: Literal["train", "frozen"] = Field(default="train", description="its statistics: learned or kept")
@@ -136,3 +138,54 @@ class TrainSpec(Settings):
     @classmethod
     def _canonical_mode(cls, mode: str) -> str:
         return parse_mode(mode)
+
+
+class Row(_Spec):
+    """One row of a study: what it changes of the reference.
+
+    mode    : the reference's where empty
+    train   : settings that are trained with; match : more of them, by preset, that keep the number of parameters
+    run     : settings the weights are used with
+    noise   : seed of the sampling noise
+    swap    : letters of the modalities that are taken from another clip at test time
+    against : label of the row it is compared with; the reference's where empty
+    line, x : where the row stands in the study's curve
+    """
+
+    label: str = Field(min_length=1)
+    mode: str = ""
+    train: dict[str, Any] = Field(default_factory=dict)
+    match: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    run: dict[str, Any] = Field(default_factory=dict)
+    noise: int = Field(default=0, ge=0)
+    swap: str = ""
+    against: str = ""
+    line: str = ""
+    x: float | None = None
+
+
+class Study(_Spec):
+    """Rows of one table; `paper` names the table or figure they answer, `axis` what a curve's x is."""
+
+    title: str
+    paper: str = ""
+    axis: str = ""
+    rows: tuple[Row, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _refers_to_its_rows(self) -> Self:
+        labels = [row.label for row in self.rows]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"{self.title}: every row needs a label of its own")
+        for row in self.rows:
+            if row.against and row.against not in labels:
+                raise ValueError(f"{self.title}: {row.label} is compared with {row.against}, which is no row")
+        return self
+
+
+class Ablations(_Spec):
+    """The studies of a model; `steps` is the length of every training of a grid, by preset, `mode` the reference's."""
+
+    mode: str
+    steps: dict[str, int]
+    studies: dict[str, Study]

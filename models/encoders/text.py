@@ -57,29 +57,36 @@ class Tokeniser(Protocol):
         """(B, context) int64 ids; a caption that is too long is cut and still ends in `end`."""
         ...
 
+    def pieces(self, caption: str) -> list[str]:
+        """What each id between start and end stands for."""
+        ...
+
 
 class WordTokeniser:
-    """One id a word of a fixed list, lower case; any other word is the same unknown id.
+    """One id a word of a fixed list, lower case; any other word is one unknown id, those of `skip` are passed over.
 
     Ids are 0 padding, 1 unknown, 2... the words, then start, then end (the largest, as in CLIP).
     """
 
     pad, unknown = 0, 1
 
-    def __init__(self, words: Sequence[str] = VOCABULARY, context: int = 12):
+    def __init__(self, words: Sequence[str] = VOCABULARY, context: int = 12, skip: Sequence[str] = ()):
         if len(set(words)) != len(words):
             raise UserError("text.words: expected distinct words, found a repeated one")
         self.ids = {word: i for i, word in enumerate(words, start=2)}
         self.start, self.end = len(words) + 2, len(words) + 3
-        self.size, self.context = len(words) + 4, context
+        self.size, self.context, self.skip = len(words) + 4, context, frozenset(skip)
 
     def __call__(self, captions: Sequence[str]) -> Tensor:
         out = torch.full((len(captions), self.context), self.pad)
         for row, caption in zip(out, captions, strict=True):
-            words = re.findall(r"[^\W_]+", caption.lower())[: self.context - 2]
-            ids = [self.start, *(self.ids.get(w, self.unknown) for w in words), self.end]
+            ids = [self.start, *(self.ids.get(w, self.unknown) for w in self.pieces(caption)), self.end]
             row[: len(ids)] = torch.tensor(ids)
         return out
+
+    def pieces(self, caption: str) -> list[str]:
+        words = (word for word in re.findall(r"[^\W_]+", caption.lower()) if word not in self.skip)
+        return list(words)[: self.context - 2]
 
 
 class ClipTokeniser:
@@ -94,6 +101,10 @@ class ClipTokeniser:
 
     def __call__(self, captions: Sequence[str]) -> Tensor:
         return self._encode(list(captions))
+
+    def pieces(self, caption: str) -> list[str]:
+        ids = self._encode([caption])[0].tolist()
+        return [self._encode.decode([i]).strip() for i in ids[1 : ids.index(self.end)]]
 
 
 class TextFeatures(NamedTuple):

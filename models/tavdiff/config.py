@@ -97,6 +97,11 @@ class TextConfig(Section):
     A CLIP tower needs `weights` (a file, an open_clip tag or "hf:NAME") unless `random` says that random ones are
     meant.  Without `causal` every word of a list knows the whole caption, so that it does not matter which one SITR
     chooses.
+
+    embed_scale : factor on the initial embeddings of the list's words and positions; at 1 captions hardly differ in
+                  what the transformer makes of them before it is trained
+    skip        : words of a caption that are passed over, such as articles: every caption has one, so that a choice
+                  of it says nothing
     """
 
     kind: Literal["clip", "words"] = "clip"
@@ -109,6 +114,8 @@ class TextConfig(Section):
     width: PositiveInt = 64
     heads: PositiveInt = 4
     layers: PositiveInt = 2
+    embed_scale: PositiveFloat = 1.0
+    skip: tuple[str, ...] = ()
 
 
 class SitrConfig(Section):
@@ -116,18 +123,24 @@ class SitrConfig(Section):
 
     qk_norm : queries and keys are layer-normalised, which bounds the scores, so that no map can shrink to one place
               and stay there for want of a gradient
+    centre     : queries are batch-normalised over words, so that no response which all words share can grow
+    positions  : keys know their places, so that words such as "upper left" can respond
+    bias_start : s.d. of the values' initial bias, a direction along which the response shows from the start
     """
 
     fusion: Literal["sitr", "concatenate", "repeat-add", "repeat-average"] = "sitr"
     width: PositiveInt = 512
     heads: PositiveInt = 8
     rank: Literal["logsumexp", "mean", "token-softmax"] = "logsumexp"
-    response: Literal["residual", "product", "map", "vector"] = "residual"
+    response: Literal["residual", "gate", "product", "map", "vector"] = "residual"
     select_heads: Literal["mean", "each"] = "mean"
     special_tokens: bool = False
     train_selection: Literal["truth", "rank"] = "truth"
     truth_resize: Literal["area", "bilinear"] = "area"
     qk_norm: bool = False
+    centre: bool = False
+    positions: bool = False
+    bias_start: NonNegativeFloat = 0.0
 
 
 class DenoiserConfig(Section):
@@ -163,8 +176,13 @@ class DenoiserConfig(Section):
 
 
 class DiffusionConfig(Section):
-    """Noise, map range and sampling times; see diffusion.py."""
+    """Noise, map range and sampling times; see diffusion.py.
 
+    objective : "regression" shows the decoder no map and asks it once, for comparison: the same network without
+                diffusion
+    """
+
+    objective: Literal["diffusion", "regression"] = "diffusion"
     schedule: Literal["cosine", "linear"] = "cosine"
     signal_scale: PositiveFloat = 1.0
     range: Literal["signed", "unit"] = "signed"
@@ -212,6 +230,8 @@ class TAVDiffConfig(Section):
         _multiples("denoiser.width", (denoiser.width,), "denoiser.heads", denoiser.heads)
         _multiples("denoiser.width", (denoiser.width,), "sine and cosine of two axes,", 4)
         _multiples("sitr.width", (self.sitr.width,), "sitr.heads", self.sitr.heads)
+        if self.sitr.positions:
+            _multiples("sitr.width", (self.sitr.width,), "sine and cosine of two axes,", 4)
         if self.text.kind == "words":
             _multiples("text.width", (self.text.width,), "text.heads", self.text.heads)
         if denoiser.width * denoiser.mlp_ratio < 1:
@@ -242,7 +262,7 @@ def _multiples(field: str, values: tuple[int, ...], of: str, unit: int) -> None:
 # Fields that a choice leaves unread: asking for one of them, too, is a mistake.
 _NO_CROSS = ("packing", "align", "align_scale", "cross_norm", "cross_start")
 _NO_CHOICE = ("heads", "qk_norm", "rank", "response", "select_heads", "special_tokens", "train_selection",
-              "truth_resize")
+              "truth_resize", "centre", "positions")
 _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
     ("denoiser", "kind"): {
         "saliency-dit": ("unet_channels",),
@@ -253,7 +273,7 @@ _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
     ("denoiser", "mlp"): {False: ("mlp_ratio",)},
     ("denoiser", "align"): {False: ("align_scale",)},
     ("text", "kind"): {
-        "clip": ("words", "context", "causal", "width", "heads", "layers"),
+        "clip": ("words", "context", "causal", "width", "heads", "layers", "embed_scale", "skip"),
         "words": ("model", "weights", "random"),
     },
     ("sitr", "fusion"): {"concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE, "repeat-average": _NO_CHOICE},
@@ -274,7 +294,7 @@ def _refuse_unread(config: TAVDiffConfig, overrides: Mapping[str, Any], source: 
 
 def presets() -> list[str]:
     """Names of the presets beside this module."""
-    return sorted(p.stem for p in HERE.glob("*.toml") if p.stem != "card")
+    return sorted(p.stem for p in HERE.glob("*.toml") if p.stem not in ("card", "ablations"))
 
 
 def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> TAVDiffConfig:

@@ -70,6 +70,12 @@ class Diffusion:
             signal.clamp(-1.0 if self.config.range == "signed" else 0.0, 1.0) if self.config.clamp else signal
         )
 
+    def noised(self, signal: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network is shown in training: x_t (B, H, W) of x0 `signal` and t (B,); nothing for regression."""
+        if self.config.objective == "regression":
+            return torch.zeros_like(signal), torch.full_like(t, STEPS - 1)
+        return self.add_noise(signal, noise, t), t
+
     def add_noise(self, signal: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """x_t (B, H, W) of x0 `signal` at table indices `t` (B,)."""
         bar = self.alphas.to(signal.device)[t].view(-1, 1, 1)
@@ -89,7 +95,10 @@ class Diffusion:
 
         The last prediction is the result.  At the paper's times that is the one from which the closing index 0 would
         be reached; "ddim" goes there and, since noise remains at index 0, on to the clean signal: one more call.
+        For regression there is a single call, on an empty map.
         """
+        if self.config.objective == "regression":
+            return self.maps(self.clamp(predict(torch.zeros_like(noise), STEPS - 1)))
         times = sampling_times(steps, self.config.times)
         if self.config.final == "ddim" and times[-1] >= 0:
             times.append(-1)

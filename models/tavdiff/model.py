@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from saliency_bench.data.clip import Clip
 from saliency_bench.errors import UserError
-from saliency_bench.models.adapter import LoadOptions, Recipe, SlidingWindowModel, WindowBatch
-from saliency_bench.models.tavdiff.config import load_preset
+from saliency_bench.models.adapter import LoadOptions, Recipe, SlidingWindowModel, WindowBatch, Windows
+from saliency_bench.models.tavdiff.config import HERE, load_preset
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights, weights_name
+from saliency_bench.spec import Ablations
 
 __all__ = ["MODES", "TAVDiff", "TAVDiffModel", "load_weights", "save_weights"]
 
@@ -89,6 +93,11 @@ class TAVDiffModel(SlidingWindowModel):
         return load_preset(preset, options).training
 
     @staticmethod
+    def ablations() -> Ablations:
+        """The studies of the paper, and ours: ablations.toml."""
+        return Ablations.model_validate(tomllib.loads((HERE / "ablations.toml").read_text("utf-8")))
+
+    @staticmethod
     def weights_name(path: Path) -> str:
         """How records name the weights at `path`."""
         return weights_name(path)
@@ -122,6 +131,12 @@ class TAVDiffModel(SlidingWindowModel):
     def setup(self, options: LoadOptions) -> TAVDiffModel:
         super().setup(options)
         return self
+
+    def responses(self, clip: Clip, frame: int) -> tuple[list[str], np.ndarray, list[bool]]:
+        """What each word of the caption answers to at a frame: words, maps (words, h, w), and which one is chosen."""
+        batch = Windows(clip.only(self.mode), self.window, self.seed).batch([frame]).to(self.device)
+        words, maps, chosen = self.network.responses(batch)[0]
+        return words, maps.float().cpu().numpy(), chosen
 
     def forward(self, batch: WindowBatch) -> Tensor:
         """Maps (B, H, W) in [0, 1], a function of the windows and their seeds."""

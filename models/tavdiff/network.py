@@ -22,7 +22,7 @@ from saliency_bench.models.encoders.convert import load_encoder
 from saliency_bench.models.encoders.pretrained import clip_text_weights, s3d_weights, soundnet_weights
 from saliency_bench.models.encoders.s3d import S3D
 from saliency_bench.models.encoders.soundnet import SoundNet, tune_first_layer
-from saliency_bench.models.encoders.text import TextEncoder, WordTokeniser, clip_text
+from saliency_bench.models.encoders.text import TextEncoder, TextFeatures, WordTokeniser, clip_text
 from saliency_bench.models.tavdiff.conditions import Conditions, Packer
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
@@ -46,6 +46,7 @@ class TAVDiff(nn.Module):
         self.config, self.mode = config, mode
         self.diffusion = Diffusion(config.diffusion)
         c, inputs = config, {}
+        reference = (c.window.map_size[0] // c.denoiser.patch, c.window.map_size[1] // c.denoiser.patch)
         if "V" in mode:
             self.visual = S3D(c.visual.width, c.visual.layer, c.visual.strides, momentum=c.visual.momentum)
             channels = self.visual.channels[c.visual.layer]
@@ -53,7 +54,8 @@ class TAVDiff(nn.Module):
         if "T" in mode:
             self.text = text_encoder(c, pretrained)
             if "V" in mode:
-                self.sitr = SITR(channels, self.text.width, c.sitr, c.denoiser.token_norm)
+                self.sitr = SITR(channels, self.text.width, c.sitr, c.denoiser.token_norm, reference,
+                                 c.denoiser.position_base)
             else:
                 inputs["text"] = self.text.width
         audio_tokens = 0
@@ -63,7 +65,6 @@ class TAVDiff(nn.Module):
                 tune_first_layer(self.audio, c.audio.rate)
             inputs["audio"] = self.audio.channels[-1]
             audio_tokens = self._audio_length()
-        reference = (c.window.map_size[0] // c.denoiser.patch, c.window.map_size[1] // c.denoiser.patch)
         # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.
         normalise = [k for k in inputs if c.denoiser.token_norm and not (k == "visual" and "T" in mode)]
         self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, audio_tokens,
@@ -91,24 +92,38 @@ class TAVDiff(nn.Module):
         tokens: dict[str, Tensor] = {}
         grid = mask = None
         if "V" in self.mode:
-            assert batch.frames is not None
-            features = self.visual(batch.frames)
-            if self.config.visual.time == "mean":
-                features = features.mean(2, keepdim=True)
-            grid = (features.shape[2], features.shape[3], features.shape[4])
-            tokens["visual"] = features.flatten(2).transpose(1, 2)
+            tokens["visual"], grid = self._see(batch)
         if "T" in self.mode:
             assert batch.captions is not None
             words = self.text(batch.captions)
             if grid is not None:
-                allowed = words.real if self.config.sitr.special_tokens else words.content
-                tokens["visual"] = self.sitr(tokens["visual"], grid, words.tokens, allowed, words.pooled, density)
+                tokens["visual"] = self.sitr(tokens["visual"], grid, words.tokens, self._allowed(words), words.pooled,
+                                             density)
             else:
                 tokens["text"], mask = words.tokens, words.content
         if "A" in self.mode:
             assert batch.audio is not None
             tokens["audio"] = self._audio_tokens(batch.audio)
         return self.pack(tokens, grid, mask)
+
+    @torch.no_grad()
+    def responses(self, batch: WindowBatch) -> list[tuple[list[str], Tensor, list[bool]]]:
+        """Of each window: the caption's words, their response maps (words, h, w) in the mean over heads and time
+        steps, and which of them SITR chooses (with `select_heads = "each"` maybe several).
+        """
+        if not hasattr(self, "sitr") or self.sitr.config.fusion != "sitr":
+            raise UserError(f"tavdiff({self.mode}): expected a network whose words respond to the image, found none; "
+                            "choose a mode with T and V and sitr.fusion = sitr")
+        self._require(batch)
+        visual, grid = self._see(batch)
+        words, out = self.text(batch.captions), []
+        maps, chosen = self.sitr.choose(visual, grid, words.tokens, self._allowed(words))
+        for caption, response, index, content in zip(batch.captions or [], maps.mean(1), chosen, words.content,
+                                                     strict=True):
+            at = content.nonzero()[:, 0].tolist()
+            pieces = self.text.tokenise.pieces(caption) or [""]
+            out.append((pieces, response[at].unflatten(-1, grid).mean(1), [i in index.tolist() for i in at]))
+        return out
 
     def loss(self, batch: WindowBatch, density: Tensor, *, noise: Tensor | None = None,
              t: Tensor | None = None) -> Tensor:
@@ -132,7 +147,7 @@ class TAVDiff(nn.Module):
         t, noise = drawn_t if t is None else t, drawn_noise if noise is None else noise
         t, noise = t.to(signal.device), noise.to(signal)
         prepared = self.denoiser.prepare(self.conditions(batch, resized))
-        predicted = self._activate(self.denoiser(self.diffusion.add_noise(signal, noise, t), t, prepared))
+        predicted = self._activate(self.denoiser(*self.diffusion.noised(signal, noise, t), prepared))
         error = (predicted - signal).square().flatten(1).mean(1)
         valid = (peak > 0).to(error)
         return (error * valid).sum() / valid.sum().clamp_min(1)
@@ -170,6 +185,17 @@ class TAVDiff(nn.Module):
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         t = torch.cat([torch.randint(STEPS, (1,), generator=g) for g in generators])
         return t, torch.stack([torch.randn(self.config.window.map_size, generator=g) for g in generators])
+
+    def _see(self, batch: WindowBatch) -> tuple[Tensor, tuple[int, int, int]]:
+        """Visual tokens (B, N, channels) and their grid (time, rows, columns)."""
+        assert batch.frames is not None
+        features = self.visual(batch.frames)
+        if self.config.visual.time == "mean":
+            features = features.mean(2, keepdim=True)
+        return features.flatten(2).transpose(1, 2), (features.shape[2], features.shape[3], features.shape[4])
+
+    def _allowed(self, words: TextFeatures) -> Tensor:
+        return words.real if self.config.sitr.special_tokens else words.content
 
     def _activate(self, x: Tensor) -> Tensor:
         return self.diffusion.signal(x.sigmoid()) if self.config.denoiser.output == "sigmoid" else x
@@ -216,7 +242,11 @@ def text_encoder(config: TAVDiffConfig, pretrained: bool = True) -> TextEncoder:
     """The text encoder of a config; a CLIP tower without weights is refused unless text.random is set."""
     c = config.text
     if c.kind == "words":
-        return TextEncoder(WordTokeniser(c.words, c.context), c.width, c.heads, c.layers, causal=c.causal)
+        encoder = TextEncoder(WordTokeniser(c.words, c.context, c.skip), c.width, c.heads, c.layers, causal=c.causal)
+        with torch.no_grad():
+            for embedding in (encoder.tower.token_embedding.weight, encoder.tower.positional_embedding):
+                embedding.mul_(c.embed_scale)
+        return encoder
     if pretrained and c.weights is None and not c.random:
         raise UserError(
             f"text.weights: expected the weights of CLIP's text tower ({c.model}), found none set; give --set "

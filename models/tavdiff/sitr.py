@@ -10,6 +10,9 @@ Every word has a response map A_i = softmax over places of q_i . k / sqrt(d).  I
 the one whose map overlaps the ground truth most; otherwise the one whose scores before the softmax are
 largest (each map sums to one, so the maps themselves cannot be ranked).  The result is f_tv = V (1 + A_i /
 max A_i): the value features of all places, raised where the word responds.
+
+With `response = "gate"` A_i is a sigmoid of the scores, and f_tv = V (1 + A_i): places do not compete, so that one
+which answers to every caption cannot silence the others, nor take their gradient.
 """
 
 from __future__ import annotations
@@ -20,24 +23,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency_bench.models.tavdiff.conditions import grid_positions
 from saliency_bench.models.tavdiff.config import SitrConfig
 
 Grid = tuple[int, int, int]
 
 
 class SITR(nn.Module):
-    """Text and visual tokens into f_tv (B, M, width)."""
+    """Text and visual tokens into f_tv (B, M, width).
 
-    def __init__(self, visual: int, text: int, config: SitrConfig, normalise: bool = True):
+    reference, base : unit and base of the keys' positions, see `conditions.grid_positions`
+    """
+
+    def __init__(self, visual: int, text: int, config: SitrConfig, normalise: bool = True,
+                 reference: tuple[int, int] = (1, 1), base: float = 10000.0):
         super().__init__()
-        self.config = config
+        self.config, self.reference, self.base = config, reference, base
         width = config.width
         self.value = nn.Linear(visual, width)
         self.norm = nn.LayerNorm(width) if normalise else nn.Identity()
+        if config.bias_start:
+            nn.init.normal_(self.norm.bias if normalise else self.value.bias, std=config.bias_start)  # type: ignore[arg-type]
         if config.fusion == "sitr":
             self.query, self.key = nn.Linear(text, width), nn.Linear(visual, width)
             each = width // config.heads
             self.query_norm, self.key_norm = (nn.LayerNorm(each) if config.qk_norm else nn.Identity() for _ in "qk")
+            if config.centre:
+                self.centre = nn.BatchNorm1d(width, affine=False, momentum=0.05)
+            if config.positions:
+                self.place = nn.Linear(width, width, bias=False)
             if config.response == "map":
                 self.lift = nn.Linear(1, width)
         else:
@@ -58,10 +72,13 @@ class SITR(nn.Module):
 
         With `select_heads = "mean"` there is one head, the mean of all.
         """
-        scores = self._scores(words, visual)
-        maps = scores.softmax(-1)
-        if self.config.select_heads == "mean":
+        scores = self._scores(words, allowed, visual, grid)
+        gate, mean = self.config.response == "gate", self.config.select_heads == "mean"
+        maps = scores if gate else scores.softmax(-1)
+        if mean:
             scores, maps = scores.mean(1, keepdim=True), maps.mean(1, keepdim=True)
+        if gate:
+            maps = maps.sigmoid()
         rank = self._rank(scores.detach(), allowed)
         if density is not None and self.training and self.config.train_selection == "truth":
             truth = self._places(density, grid)
@@ -75,12 +92,27 @@ class SITR(nn.Module):
             return self.join(torch.cat([values, sentence.expand_as(values)], -1))
         return (values + sentence) * (0.5 if self.config.fusion == "repeat-average" else 1.0)
 
-    def _scores(self, words: Tensor, visual: Tensor) -> Tensor:
+    def _scores(self, words: Tensor, allowed: Tensor, visual: Tensor, grid: Grid) -> Tensor:
         """q . k / sqrt(d), (B, heads, L, N)."""
         heads = self.config.heads
-        q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (self.query(words), self.key(visual)))
+        query, key = self.query(words), self.key(visual)
+        if self.config.centre:
+            query = self._centred(query, allowed)
+        if self.config.positions:
+            places = grid_positions(grid[1:], self.reference, self.config.width, self.base).to(key)
+            key = key + self.place(places).repeat(grid[0], 1)
+        q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key))
         q, k = self.query_norm(q), self.key_norm(k)
         return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+
+    def _centred(self, query: Tensor, allowed: Tensor) -> Tensor:
+        """Queries (B, L, width) less their mean over the words that may be chosen, by their deviation."""
+        words = query[allowed]
+        if self.training and len(words) < 2:  # no deviation of its own: that of the trainings before
+            centred = F.batch_norm(words, self.centre.running_mean, self.centre.running_var)
+        else:
+            centred = self.centre(words)
+        return torch.zeros_like(query).masked_scatter(allowed[..., None], centred.to(query.dtype))
 
     def _rank(self, scores: Tensor, allowed: Tensor) -> Tensor:
         """How strongly each word answers, (B, heads, L); a softmax over words is one over the allowed ones."""
@@ -106,7 +138,7 @@ class SITR(nn.Module):
             return (by_head * weight).sum(1, keepdim=True).flatten(2)
         if self.config.response == "product":
             return (by_head * weight).flatten(2)
-        relative = weight / weight.amax(1, keepdim=True)
+        relative = weight if self.config.response == "gate" else weight / weight.amax(1, keepdim=True)
         if self.config.response == "map":
             return self.lift(relative.mean(2))
         return (by_head * (1 + relative)).flatten(2)

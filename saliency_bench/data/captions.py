@@ -77,6 +77,15 @@ def read_within(path: str | Path, n_frames: int) -> Rows:
     return rows
 
 
+def rows_within(rows: Rows, part: range) -> Rows:
+    """The captions that hold in some of a video's frames, numbered from the first of these."""
+    if not rows:
+        return {}
+    holds = max((frame for frame in rows if frame <= part.start), default=min(rows))
+    later = {frame - part.start: row for frame, row in rows.items() if part.start < frame < part.stop}
+    return {0: rows[holds], **later}
+
+
 def parse(text: str, where: str) -> Rows:
     """The captions of a .jsonl text; `where` names it in errors."""
     lines = _lines(text, where)

@@ -7,12 +7,15 @@ transcendental functions and matrix products, so that every machine draws the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from saliency_bench.data.causal_law import COLOURS, FPS, FRAMES, OBJECTS, PULSE, SHAPES, SIZE, Scene
+
+T = TypeVar("T")
 
 RATE = 8000  # Hz
 _STEP = 80  # samples; positions and pulses change slowly
@@ -60,6 +63,10 @@ class SceneFrames:
         if frames.size and not 0 <= frames.min() <= frames.max() < FRAMES:
             raise IndexError(f"frames {frames.min()} to {frames.max()} of a clip with {FRAMES}")
         return render(self._scene, self._ground, frames)
+
+    def each(self, indices: Sequence[int], use: Callable[[np.ndarray], T]) -> list[T]:
+        """`use` of every frame; many drawn at once take a third of the time of as many drawn singly."""
+        return [use(frame) for frame in self.read(indices)]
 
 
 def render(scene: Scene, ground: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -69,12 +69,25 @@ def choose_map_size(given: str | tuple[int, int] | None, default: tuple[int, int
     return int(height), int(width)
 
 
-def decoded(source: FrameSource, n: int, progress: Callable[[int, int], None] | None = None) -> Iterator[np.ndarray]:
-    """The first `n` frames one after another; `progress` is called with frames done and `n`."""
+def decoded(source: FrameSource, n: int, progress: Callable[[int, int], None] | None = None,
+            first: int = 0) -> Iterator[np.ndarray]:
+    """`n` frames from `first` on, one after another; `progress` is called with frames done and `n`."""
     for start in range(0, n, CHUNK):
-        yield from source.read(range(start, min(start + CHUNK, n)))
+        yield from source.read(range(first + start, first + min(start + CHUNK, n)))
         if progress is not None:
             progress(min(start + CHUNK, n), n)
+
+
+def choose_frames(given: str | None, n_frames: int) -> range:
+    """0-based frames of a video that "A-B" means, both counted from 1 and included; all where it is None."""
+    if given is None:
+        return range(n_frames)
+    match = re.fullmatch(r"(\d+)-(\d+)", given.strip())
+    first, last = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= first <= last <= n_frames:
+        raise UserError(f"--frames {given}: expected FIRST-LAST within 1-{n_frames}, found something else; give, for "
+                        f"example, 1-{max(1, n_frames // 2)}")
+    return range(first - 1, last)
 
 
 def one_word(name: str) -> tuple[str, list[str]]:

@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from saliency_bench.data.captions import Rows, constant, read_within
+from saliency_bench.data.captions import Rows, constant, read_within, rows_within
+from saliency_bench.data.clip import Audio
 from saliency_bench.data.folds import refuse_name
 from saliency_bench.data.gaze import read_gaze
 from saliency_bench.data.making import (
     CHUNK,
     Sigma,
+    choose_frames,
     choose_map_size,
     choose_sigma,
     decoded,
@@ -90,9 +92,10 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
                  screen: str | tuple[int, int] | None = None, sigma_px: float | None = None,
                  sigma_deg: float | None = None, px_per_degree: float | None = None,
                  map_size: str | tuple[int, int] | None = None, captions: str | Path | None = None,
-                 caption: str | None = None, first_frame: int = 0, replace: bool = False,
+                 caption: str | None = None, first_frame: int = 0, frames: str | None = None,
+                 split: str = "test", replace: bool = False,
                  progress: Callable[[int, int], None] | None = None) -> Imported:
-    """Add one video and its gaze to the data set at `out`, as one of its test videos.
+    """Add one video and its gaze to the data set at `out`, as one of its test (or train) videos.
 
     name, set_name : default to the video's file name and the folder's name
     var, screen, first_frame : how the gaze file is read, see `gaze.read_gaze`
@@ -100,6 +103,9 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
                      with neither, `density.default_sigma`
     map_size       : of the maps, "WxH" or (H, W); the video's own size by default
     captions, caption : a caption file, or one sentence for all frames
+    frames         : "FIRST-LAST" of the video, counted from 1, where not all are wanted; sound, gaze and captions
+                     are cut to match
+    split          : "test" or "train", the list that the video goes into
     replace        : import over another video of that name
     progress       : called with frames done and frames in all
     A video that is there with the same content and settings is kept.  With new settings, or new content at the
@@ -117,17 +123,25 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
     said = _captions(captions, caption, facts.n_frames)
     audio = read_audio(video)
     maps = choose_map_size(map_size, facts.size)
-    have = np.isfinite(recording.points[..., 0]).sum(0)
+    part = choose_frames(frames, facts.n_frames)
+    if split not in ("test", "train"):
+        raise UserError(f"--split {split}: expected test or train, found another; give either")
+    if frames is not None:
+        notes.append(f"frames {part.start + 1} to {part.stop} of {facts.n_frames}")
+        said = rows_within(said, part)
+    gaze_there = recording.points[:, part.start:part.stop]
+    have = np.isfinite(gaze_there[..., 0]).sum(0)
     if not have.all():
-        notes.append(f"{int((have == 0).sum())} of {facts.n_frames} frames have no gaze; they are not scored")
-    made = Imported(root, set_name, name, facts.n_frames, facts.fps, facts.size, maps, sigma,
+        notes.append(f"{int((have == 0).sum())} of {len(part)} frames have no gaze; they are not scored")
+    made = Imported(root, set_name, name, len(part), facts.fps, facts.size, maps, sigma,
                     len(recording.points), float(np.median(have)), audio is not None,
                     len(said), (*notes, *recording.problems))
     source = {"path": str(video.resolve()), "sha256": digest(video).hex()}
     origin = {"source": source,
               "content": _fingerprint([video, gaze, captions],
-                                      var, str(screen), sigma.pixels, maps, caption, first_frame)}
-    points = to_map(recording.points, facts.size, maps)
+                                      var, str(screen), sigma.pixels, maps, caption, first_frame,
+                                      *([frames, split] if frames is not None or split != "test" else []))}
+    points = to_map(gaze_there, facts.size, maps)
     writer = StavisWriter(root, set_name)
     try:
         with locked(root / f".{set_name}.lock"):
@@ -142,18 +156,27 @@ def import_video(video: str | Path, gaze: str | Path, out: str | Path, *, name: 
                     if not replace:
                         _refuse_other(root, name, video, {**videos.get(name, {}), **(before or {})}, source)
                     made = dataclasses.replace(made, replaced=True)
-                writer.video(name, frames=decoded(open_frames(video), facts.n_frames, progress), fps=facts.fps,
+                writer.video(name, frames=decoded(open_frames(video), len(part), progress, part.start), fps=facts.fps,
                              truth=truths(points, maps, sigma.in_maps(facts.size, maps)),
-                             audio=None if audio is None else (audio.rate, audio.samples),
+                             audio=None if audio is None else (audio.rate, _heard(audio, part, facts.fps)),
                              captions=said, gaze=points,
                              observers=recording.observers, origin=origin, replace=made.replaced)
-            videos[name] = _entry(made, Path(gaze).name, screen, origin)
+            videos[name] = {**_entry(made, Path(gaze).name, screen, origin), "split": split}
             writer.manifest({**manifest, "set": set_name, "layout": "STAViS", "made_by": MADE_BY})
-            writer.fold_list("test", [(v, e["frames"], e["fps"]) for v, e in videos.items()])
+            for one in ("test", "train"):
+                rows = [(v, e["frames"], e["fps"]) for v, e in videos.items() if e.get("split", "test") == one]
+                if rows or (root / "fold_lists" / f"{set_name}_list_{one}_fps.txt").exists():
+                    writer.fold_list(one, rows)
     except OSError as error:
         raise UserError(f"{root}: expected a folder that can be written, found none ({error.strerror}); "
                         "choose another --out or make room") from None
     return made
+
+
+def _heard(audio: Audio, part: range, fps: float) -> np.ndarray:
+    """The sound of some of a video's frames; of the last one to the end of its duration."""
+    first, last = (round(frame / fps * audio.rate) for frame in (part.start, part.stop))
+    return audio.samples[first:last] if len(part) * audio.rate < fps * len(audio.samples) else audio.samples
 
 
 def _refuse_other(root: Path, name: str, video: Path, before: dict[str, Any], source: dict[str, str]) -> None:

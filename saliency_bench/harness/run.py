@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,11 +52,14 @@ class Progress:
 
 
 def choose_device(device: str) -> str:
-    """"auto" -> cuda where there is one, else cpu; raises `UserError` for a device that is not there."""
+    """"auto" -> cuda where there is one, of several processes each its own, else cpu; raises `UserError` for a device
+    that is not there.
+    """
     import torch
 
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        rank = os.environ.get("LOCAL_RANK")
+        return "cpu" if not torch.cuda.is_available() else "cuda" if rank is None else f"cuda:{rank}"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -145,7 +149,7 @@ def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None
     records = []
     for dataset in datasets:
         for mode, model in models.items():
-            records.append(_model_row(request, model, mode, dataset, protocol, progress))
+            records.append(model_record(request, model, mode, dataset, protocol, progress))
         records += references(request, list(models), dataset, protocol, progress)
     return records
 
@@ -160,8 +164,9 @@ def _spec(request: Request, model: str, mode: str, dataset: Dataset, **more: Any
                    protocol=request.protocol, **more)
 
 
-def _model_row(request: Request, model: Any, mode: str, dataset: Dataset, protocol: Protocol,
-               progress: Progress) -> Record:
+def model_record(request: Request, model: Any, mode: str, dataset: Dataset, protocol: Protocol,
+                 progress: Progress) -> Record:
+    """Scores of one model in one mode on one data set; what the store holds is not scored again."""
     weights = getattr(model, "weights", "")
     spec = _spec(request, request.model, mode, dataset, weights=weights, seed=request.seed,
                  batch=request.batch, device=request.device.split(":")[0], options=request.options)

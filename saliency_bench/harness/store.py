@@ -15,11 +15,9 @@ step is needed.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_bench.errors import UserError
-from saliency_bench.files import sweep, write_atomic, write_json
+from saliency_bench.files import claim_each, sweep, write_atomic, write_json
 from saliency_bench.spec import RunSpec
 
 
@@ -60,29 +58,7 @@ class Store:
         Videos that another process works on come last: by then they are done, or their process has died
         and the claim is free.
         """
-        busy = []
-        for video in videos:
-            with self._claim(video, wait=False) as claimed:
-                if not claimed:
-                    busy.append(video)
-                elif not self.has(video):
-                    yield video
-        for video in busy:
-            with self._claim(video, wait=True):
-                if not self.has(video):
-                    yield video
-
-    @contextmanager
-    def _claim(self, video: str, wait: bool) -> Iterator[bool]:
-        path = self.root / "locks" / f"{quote(video, safe='')}.lock"
-        path.parent.mkdir(exist_ok=True)
-        with open(path, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        return claim_each(videos, lambda video: self.root / "locks" / f"{quote(video, safe='')}.lock", self.has)
 
     def put(self, video: str, scores: pd.DataFrame, seconds: float, code: str = "") -> None:
         """Keep the finished scores of a video; its time and the code that made it go to a file of their own."""

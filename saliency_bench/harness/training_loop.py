@@ -85,7 +85,8 @@ class Run:
         self.items, self.held_out = Items(dataset, self.model, spec), HeldOut(dataset, self.model, spec)
         self.learn()
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+        self.optimiser = torch.optim.AdamW(trained, lr=spec.learning_rate, betas=(0.9, spec.beta2),
+                                           weight_decay=spec.weight_decay)
         self.plateau = ReduceLROnPlateau(self.optimiser, factor=spec.factor, patience=spec.patience)
         self.objective, self.stepper = processes.prepare(_Objective(self.model), self.optimiser)
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if spec.average else None

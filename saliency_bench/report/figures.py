@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,22 @@ from saliency_bench.harness.record import REFERENCES, Record
 from saliency_bench.harness.store import Store
 
 STYLE: dict[Any, Any] = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 150,
-         "savefig.bbox": "tight", "pdf.fonttype": 42}
+         "savefig.bbox": "tight", "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "saliency-bench"}
 MAP = "inferno"  # grows evenly in lightness, so it reads in grey
+
+
+def drawn(draw: Callable[[], Any], path: Path) -> list[Path]:
+    """The figure that `draw` makes, in the common style, as `path`.svg and .pdf; equal figures give equal bytes."""
+    written = []
+    with plt.rc_context(STYLE):
+        figure = draw()
+        for suffix, dated in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
+            out = path.with_name(path.name + suffix)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(out, metadata=dated)
+            written.append(out)
+        plt.close(figure)
+    return written
 
 
 def run_figure(records: Sequence[Record], dataset: Dataset, out: Path, path: Path, clips: int = 4) -> Path:

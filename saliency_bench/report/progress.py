@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as ProgressBar
 
 from saliency_bench.data.dataset import Dataset
+from saliency_bench.harness.grid import Watch
 from saliency_bench.harness.run import Progress
 
 if TYPE_CHECKING:
@@ -86,3 +87,34 @@ class TrainBar(_Shown):
             left = timedelta(seconds=round((steps - step) * state.batch / state.clips_per_second))
             self.console.print(f"step {step}/{steps}  {words}  waiting {state.waiting:.0%}  {left} left",
                                highlight=False, soft_wrap=True)
+
+
+class GridBars(Watch):
+    """What a grid of ablations is at: a line for every training, below it the bar of that training or scoring."""
+
+    def __init__(self, console: Console):
+        self.console, self.bar = console, Bars(console)
+        self._train: TrainBar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def begins(self, what: str, done: int, total: int) -> None:
+        self._close()
+        self.console.print(f"{what} ({done + 1} of {total})", highlight=False, soft_wrap=True)
+
+    def training(self, state: State) -> None:
+        if self._train is None:
+            self._train = TrainBar(self.console)
+            self._train.__enter__()
+        self._train(state)
+        if state.step == state.steps:
+            self._close()
+
+    def _close(self) -> None:
+        if self._train is not None:
+            self._train.__exit__()
+            self._train = None

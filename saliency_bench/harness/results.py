@@ -1,0 +1,136 @@
+"""What a grid of ablations found: scores by video and seed, from which every number of its tables is made.
+
+    ablation.json   facts of the grid, its studies, size and cost of every row
+    scores.csv      study, row, seed, video, the headline metrics, how often the video counts
+
+Rows without a study are the references: centre prior, oracles, human bound.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from saliency_bench.errors import UserError
+from saliency_bench.files import write_atomic, write_json
+from saliency_bench.metrics.stats import Difference, Interval, bootstrap_mean, paired_difference
+from saliency_bench.protocol import HEADLINE
+from saliency_bench.spec import Row, Study
+
+SCHEMA = 1
+
+
+class Cell(NamedTuple):
+    """Size and cost of a row: parameters in all and of the denoiser, time of a frame; its mode; a run of seed 0."""
+
+    parameters: int
+    denoiser: int
+    ms_per_frame: float
+    mode: str
+    run_id: str
+
+
+class Summary(NamedTuple):
+    """A row of a table.
+
+    metrics  : mean over seeds and videos, with the interval over videos
+    seeds    : s.d. of the set's score over seeds, NaN for one seed
+    against  : label of the row it is compared with, "" for that row itself
+    gains    : paired differences over videos from that row, by metric
+    skill    : of CC, where the set has oracles
+    """
+
+    label: str
+    metrics: dict[str, Interval]
+    seeds: dict[str, float]
+    against: str
+    gains: dict[str, Difference]
+    skill: float | None
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Results:
+    """See the module docstring."""
+
+    studies: Mapping[str, Study]
+    facts: Mapping[str, Any]
+    scores: pd.DataFrame
+    cells: Mapping[tuple[str, str], Cell]
+
+    def save(self, folder: Path) -> None:
+        """Write both files; equal results give equal bytes."""
+        cells: dict[str, dict[str, Any]] = {}
+        for (study, row), cell in self.cells.items():
+            cells.setdefault(study, {})[row] = cell._asdict()
+        write_json(folder / "ablation.json", {
+            "schema": SCHEMA, "facts": dict(self.facts), "cells": cells,
+            "studies": {name: study.model_dump(mode="json", exclude_defaults=True)
+                        for name, study in self.studies.items()}})
+        write_atomic(folder / "scores.csv", self.scores.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+
+    @classmethod
+    def load(cls, folder: Path) -> Results:
+        """What `save` wrote; raises `UserError` naming a file that is missing or broken."""
+        path = folder / "ablation.json"
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            if found["schema"] != SCHEMA:
+                raise ValueError(f"schema {found['schema']}")
+            studies = {name: Study.model_validate(study) for name, study in found["studies"].items()}
+            cells = {(study, row): Cell(**cell) for study, rows in found["cells"].items() for row, cell in rows.items()}
+            path = folder / "scores.csv"
+            scores = pd.read_csv(path, keep_default_na=False, na_values={m: [""] for m in HEADLINE},
+                                 dtype={"study": str, "row": str, "video": str})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: expected the results of an ablation, found {type(error).__name__} ({error}); "
+                            "run saliency-bench ablate again") from None
+        return cls(studies, found["facts"], scores, cells)
+
+    def summaries(self, study: str) -> list[Summary]:
+        """The rows of a study's table, in its order."""
+        rows = self.studies[study].rows
+        reference = next((row.label for row in rows if self._is_reference(row)), rows[-1].label)
+        return [self._summary(study, row, row.against or reference) for row in rows]
+
+    def videos(self, study: str, row: str) -> pd.DataFrame:
+        """Mean over seeds of every video of a row: the metrics and `times`, by video."""
+        return self._of(study, row).groupby("video", sort=False)[[*HEADLINE, "times"]].mean()
+
+    def reference(self, label: str, metric: str = "CC") -> float | None:
+        """The set's score of a reference row, None where there is none."""
+        table = self._of("", label)
+        return None if table.empty else float(np.average(table[metric], weights=table["times"]))
+
+    def _of(self, study: str, row: str) -> pd.DataFrame:
+        return self.scores[(self.scores["study"] == study) & (self.scores["row"] == row)]
+
+    def _is_reference(self, row: Row) -> bool:
+        return row.mode in ("", self.facts["mode"]) and not (row.train or row.run or row.noise or row.swap)
+
+    def _summary(self, study: str, row: Row, against: str) -> Summary:
+        mine, cell = self.videos(study, row.label), self.cells[study, row.label]
+        metrics = {m: bootstrap_mean(mine[m], weights=mine["times"]) for m in HEADLINE}
+        by_seed = [_means(table) for _, table in self._of(study, row.label).groupby("seed")]
+        spread = {m: float(np.std([s[m] for s in by_seed], ddof=1)) if len(by_seed) > 1 else np.nan for m in HEADLINE}
+        other = self.videos(study, against)
+        gains = {} if against == row.label else {
+            m: paired_difference(mine[m], other[m].reindex(mine.index), weights=mine["times"]) for m in HEADLINE}
+        floor, top = self.reference("centre"), self.reference(f"oracle({cell.mode})")
+        skill = None if floor is None or top is None or row.swap else (metrics["CC"].mean - floor) / (top - floor)
+        return Summary(row.label, metrics, spread, "" if against == row.label else against, gains, skill, cell)
+
+
+def _means(table: pd.DataFrame) -> dict[str, float]:
+    """Mean over videos of each metric, those without a score left out."""
+    out = {}
+    for metric in HEADLINE:
+        kept = table[table[metric].notna()]
+        out[metric] = float(np.average(kept[metric], weights=kept["times"])) if len(kept) else np.nan
+    return out

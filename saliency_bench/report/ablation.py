@@ -1,0 +1,175 @@
+"""Tables of an ablation: Markdown for reading, CSV for computing, LaTeX for a paper; pure functions of `Results`.
+
+Best in bold, as in the papers; a value that is none of its row's business (skill of a swapped clip) is a dash.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from saliency_bench.files import write_atomic
+from saliency_bench.harness.grid import Pictures
+from saliency_bench.harness.results import Results, Summary
+from saliency_bench.metrics import METRICS
+from saliency_bench.protocol import HEADLINE
+from saliency_bench.report.ablation_figures import response_figure, strip_figure, study_figure
+
+GAIN = "CC"  # the metric whose paired difference the table shows; the CSV has all
+
+
+def publish(results: Results, pictures: Pictures, folder: Path) -> str:
+    """Write results, tables and figures into `folder`; returns what a person wants to read of it."""
+    results.save(folder)
+    results = Results.load(folder)  # of the digits that are kept, so that tables can be made again to the byte
+    written = write_tables(results, folder)
+    for study in results.studies:
+        written += study_figure(results, study, folder)
+    for study, strips in pictures.strips.items():
+        strip_figure(strips, folder / f"{study}-maps")
+    if pictures.responses:
+        response_figure(pictures.responses, folder / "responses")
+    shown = [f"{results.studies[study].title}\n\n{table(results, study, plain=True)}" for study in results.studies]
+    names = ", ".join(sorted({path.suffix.removeprefix(".") for path in written}))
+    return "\n\n".join([stated(results), *shown, references(results),
+                        f"tables and figures: {folder}/<study>.{{{names}}}, maps of the first clips: "
+                        f"{folder}/<study>-maps.*, scores by video: {folder}/scores.csv"])
+
+
+def write_tables(results: Results, folder: Path) -> list[Path]:
+    """<study>.md, .csv and .tex of every study; returns their paths."""
+    written = []
+    for study in results.studies:
+        for suffix, text in ((".md", markdown(results, study)), (".csv", csv_text(results, study)),
+                             (".tex", latex(results, study))):
+            path = folder / f"{study}{suffix}"
+            write_atomic(path, text)
+            written.append(path)
+    return written
+
+
+def stated(results: Results) -> str:
+    """What holds for every table of the grid, in a sentence or two."""
+    f = results.facts
+    changed = "".join(f", {key} = {value}" for key, value in f["settings"].items())
+    return (f"{f['model']}, preset {f['preset']}{changed}, trained for {f['steps']:,} steps of {f['batch']} windows in "
+            f"every row, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, {f['videos']} "
+            f"videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds and videos "
+            f"[95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, {f['device']}, "
+            f"{f['threads']} thread{'s' * (f['threads'] != 1)}.")
+
+
+def markdown(results: Results, study: str) -> str:
+    """The study as a section: title, what holds, table, references."""
+    entry = results.studies[study]
+    answers = f" (cf. {entry.paper} of the paper)" if entry.paper else ""
+    lines = [f"# {entry.title}{answers}", "", stated(results), "", table(results, study), "", references(results)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def table(results: Results, study: str, plain: bool = False) -> str:
+    """The study's table; without bold where it is `plain`."""
+    rows = results.summaries(study)
+    best = _best(rows)
+    heads = ["", *HEADLINE, f"{GAIN}, paired difference", "skill", "parameters", "ms/frame"]
+    body = []
+    for i, row in enumerate(rows):
+        values = [_interval(row, m, not plain and best[m] == i) for m in HEADLINE]
+        body.append([row.label, *values, _gain(row), _number(row.skill, ".2f"),
+                     f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
+    return tabulate(body, heads, tablefmt="github", disable_numparse=True)
+
+
+def references(results: Results) -> str:
+    """What a score is worth: the rows without a study."""
+    labels = list(dict.fromkeys(results.scores.loc[results.scores["study"] == "", "row"]))
+    found = [(label, results.reference(label)) for label in labels]
+    return "CC of the references: " + ", ".join(f"{label} {value:.3f}" for label, value in found if value is not None) \
+        + "." if found else ""
+
+
+def csv_text(results: Results, study: str) -> str:
+    """Everything in the table and all that it leaves out, a line a row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    heads = ["row", "mode", "line", "x"]
+    for metric in HEADLINE:
+        heads += [metric, f"{metric} low", f"{metric} high", f"{metric} sd over seeds"]
+    heads.append("against")
+    for metric in HEADLINE:
+        heads += [f"{metric} difference", f"{metric} difference low", f"{metric} difference high"]
+    writer.writerow([*heads, "videos", "skill", "parameters", "denoiser parameters", "ms per frame"])
+    for row, given in zip(results.summaries(study), results.studies[study].rows, strict=True):
+        line: list[object] = [row.label, row.cell.mode, given.line, "" if given.x is None else f"{given.x:g}"]
+        for metric in HEADLINE:
+            line += [_number(x, ".6f", "") for x in (*row.metrics[metric][:3], row.seeds[metric])]
+        line.append(row.against)
+        for metric in HEADLINE:
+            gain = row.gains.get(metric)
+            line += ["", "", ""] if gain is None else [_number(x, ".6f", "") for x in gain[:3]]
+        writer.writerow([*line, row.metrics[GAIN].n, _number(row.skill, ".4f", ""), row.cell.parameters,
+                         row.cell.denoiser, f"{row.cell.ms_per_frame:.3f}"])
+    return out.getvalue()
+
+
+def latex(results: Results, study: str) -> str:
+    """A booktabs table in the papers' form: means, best in bold."""
+    rows = results.summaries(study)
+    best = _best(rows)
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(HEADLINE) + 2)}}}", r"\toprule",
+             " & ".join(["", *HEADLINE, "parameters", "ms/frame"]) + r" \\", r"\midrule"]
+    for i, row in enumerate(rows):
+        cells = [_tex(row.label)]
+        for metric in HEADLINE:
+            value = _number(row.metrics[metric].mean, _digits(metric))
+            cells.append(rf"\textbf{{{value}}}" if best[metric] == i else value)
+        cells += [f"{row.cell.parameters / 1e6:.2f}\\,M", f"{row.cell.ms_per_frame:.1f}"]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([f"% {_tex(stated(results))}", *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _best(rows: Sequence[Summary]) -> dict[str, int]:
+    """Which row is best, by metric."""
+    out = {}
+    for metric in HEADLINE:
+        sign = 1 if METRICS[metric].better == "higher" else -1
+        means = [sign * row.metrics[metric].mean for row in rows]
+        out[metric] = max(range(len(rows)), key=lambda i: -math.inf if math.isnan(means[i]) else means[i])
+    return out
+
+
+def _digits(metric: str) -> str:
+    return ".2f" if metric == "NSS" else ".3f"
+
+
+def _interval(row: Summary, metric: str, bold: bool) -> str:
+    digits = _digits(metric)
+    mean, low, high, _ = row.metrics[metric]
+    text = _number(mean, digits)
+    text = f"**{text}**" if bold else text
+    if not math.isnan(low):
+        text += f" [{low:{digits}}, {high:{digits}}]"
+    return text if math.isnan(row.seeds[metric]) else f"{text} ± {row.seeds[metric]:{digits}}"
+
+
+def _gain(row: Summary) -> str:
+    if not row.gains:
+        return ""
+    mean, low, high, *_ = row.gains[GAIN]
+    return f"{mean:+.3f} [{_number(low, '+.3f')}, {_number(high, '+.3f')}] to {row.against}"
+
+
+def _number(value: float | None, digits: str, none: str = "-") -> str:
+    return none if value is None or math.isnan(value) else f"{value:{digits}}"
+
+
+def _tex(text: str) -> str:
+    for plain, escaped in (("\\", r"\textbackslash{}"), ("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#"),
+                           ("$", r"\$"), ("±", r"$\pm$")):
+        text = text.replace(plain, escaped)
+    return text

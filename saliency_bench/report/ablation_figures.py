@@ -1,0 +1,131 @@
+"""Figures of an ablation: rows with their intervals, the curve over denoising steps with its cost, strips of maps,
+and what each word of a caption answers to.
+
+Vector files (maps are pictures inside), in the style of all figures here; told apart by marks and lines, not colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saliency_bench.harness.grid import Response, Strip
+from saliency_bench.harness.results import Results, Summary
+from saliency_bench.report.figures import MAP, drawn, plt
+
+SHOWN = ("CC", "NSS")
+LINES = (("o", "-", "black"), ("s", "--", "0.35"), ("^", ":", "0.55"))
+
+
+def study_figure(results: Results, study: str, folder: Path) -> list[Path]:
+    """The study's curve where it has an axis, else its rows with intervals; <study>.svg and .pdf."""
+    draw = _curve if results.studies[study].axis else _rows
+    return drawn(lambda: draw(results, study), folder / study)
+
+
+def _rows(results: Results, study: str) -> Any:
+    summaries = results.summaries(study)
+    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(6.3, 0.5 + 0.26 * len(summaries)),
+                                gridspec_kw={"wspace": 0.08})
+    for axis, metric in zip(axes, SHOWN, strict=True):
+        for y, row in enumerate(summaries):
+            mean, low, high, _ = row.metrics[metric]
+            axis.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="none", capsize=2, color="0.6", lw=1)
+            for value in _by_seed(results, study, row.label, metric):
+                axis.plot(value, y, "|", color="0.4", ms=6, mew=0.8)
+            axis.plot(mean, y, "o", ms=4, color="black", mfc="white" if row.against else "black")
+        axis.set_xlabel(metric)
+        axis.set_yticks(range(len(summaries)), [row.label for row in summaries])
+        axis.grid(axis="x", lw=0.3)
+    axes[0].invert_yaxis()
+    axes[0].set_title(f"{results.studies[study].title}: mean, 95 % interval over videos, a tick a seed", fontsize=7,
+                      loc="left")
+    return figure
+
+
+def _by_seed(results: Results, study: str, row: str, metric: str) -> list[float]:
+    table = results.scores[(results.scores["study"] == study) & (results.scores["row"] == row)]
+    return [float(t[metric].mean()) for _, t in table.groupby("seed")]
+
+
+def _curve(results: Results, study: str) -> Any:
+    entry = results.studies[study]
+    summaries = {s.label: s for s in results.summaries(study)}
+    lines: dict[str, list[tuple[float, Summary]]] = {}
+    for row in entry.rows:
+        if row.x is not None:
+            lines.setdefault(row.line, []).append((row.x, summaries[row.label]))
+    figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.0), gridspec_kw={"wspace": 0.42})
+    for (name, points), (mark, dash, shade) in zip(lines.items(), LINES, strict=False):
+        x = np.array([p for p, _ in points])
+        for axis, metric in zip(axes, SHOWN, strict=False):
+            mean, low, high = (np.array([getattr(s.metrics[metric], k) for _, s in points])
+                               for k in ("mean", "low", "high"))
+            axis.errorbar(x, mean, yerr=[mean - low, high - mean], marker=mark, ls=dash, color=shade, ms=3.5,
+                          capsize=2, lw=1, elinewidth=0.6, label=name)
+        axes[2].plot(x, [s.cell.ms_per_frame for _, s in points], marker=mark, ls=dash, color=shade, ms=3.5, lw=1,
+                     label=name)
+    for axis, label in zip(axes, (*SHOWN, f"ms/frame ({results.facts['device']})"), strict=True):
+        axis.set(xlabel=entry.axis, ylabel=label, xscale="log")
+        axis.set_xscale("log", base=2)
+        ticks = sorted({row.x for row in entry.rows if row.x is not None})
+        axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        axis.minorticks_off()
+        axis.grid(lw=0.3)
+    axes[2].set_ylim(bottom=0)
+    axes[2].legend(frameon=False, fontsize=6, loc="upper left")
+    return figure
+
+
+def strip_figure(clips: Sequence[Strip], path: Path) -> list[Path]:
+    """Frame, truth and the map of every row, a line a clip."""
+    def draw() -> Any:
+        labels = list(clips[0].maps)
+        height, width = clips[0].truth.shape
+        across = 1.15
+        figure, axes = plt.subplots(len(clips), 2 + len(labels), squeeze=False,
+                                    figsize=(across * (2 + len(labels)), len(clips) * (across * height / width + 0.16)),
+                                    gridspec_kw={"wspace": 0.05, "hspace": 0.2})
+        for line, (caption, frame, truth, maps) in zip(axes, clips, strict=True):
+            for axis, image in zip(line, [frame, truth, *maps.values()], strict=True):
+                axis.set_axis_off()
+                if image is not None:
+                    axis.imshow(image, cmap=MAP, extent=(0, width, height, 0), interpolation="bilinear")
+            line[0].text(0, height * 1.03, caption[:60], fontsize=5.5, va="top")
+        for axis, title in zip(axes[0], ["frame", "truth", *labels], strict=True):
+            axis.set_title(title, fontsize=7)
+        return figure
+
+    return drawn(draw, path)
+
+
+def response_figure(clips: Sequence[Response], path: Path) -> list[Path]:
+    """What every word answers to, a line a clip.
+
+    A map is divided by its maximum and laid over the frame in grey; the word whose map the model uses is framed.
+    """
+    def draw() -> Any:
+        columns = 1 + max(len(words) for _, words, _, _ in clips)
+        height, width = clips[0][0].shape[:2]
+        across = 1.05
+        figure, axes = plt.subplots(len(clips), columns, squeeze=False,
+                                    figsize=(across * columns, len(clips) * (across * height / width + 0.24)),
+                                    gridspec_kw={"wspace": 0.06, "hspace": 0.3})
+        for line, (frame, words, maps, chosen) in zip(axes, clips, strict=True):
+            for axis in line:
+                axis.set_axis_off()
+            line[0].imshow(frame, extent=(0, width, height, 0))
+            grey = frame.mean(2)
+            for axis, word, response, is_chosen in zip(line[1:], words, maps, chosen, strict=False):
+                axis.imshow(grey, cmap="gray", extent=(0, width, height, 0), vmin=0, vmax=400)
+                axis.imshow(response / max(float(response.max()), 1e-12), cmap=MAP, alpha=0.75, vmin=0, vmax=1,
+                            extent=(0, width, height, 0), interpolation="bilinear")
+                axis.set_title(word, fontsize=7, fontweight="bold" if is_chosen else "normal", pad=2)
+                if is_chosen:
+                    axis.add_patch(plt.Rectangle((0, 0), width, height, fill=False, ec="black", lw=1.6))
+        return figure
+
+    return drawn(draw, path)

@@ -1,0 +1,47 @@
+"""Diagnostics in words: reliance on sound and captions, spread over sampling noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from saliency_bench.data.clip import MODALITIES
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.harness.diagnose import Reliance, Spread
+from saliency_bench.protocol import HEADLINE
+
+
+def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread]) -> str:
+    """Both tables, each with a line that says what it shows."""
+    parts = []
+    if listens:
+        body = [[f"{r.whole.spec.label}, another clip's {MODALITIES[r.modality].removeprefix('a ')}",
+                 *(_drop(r.drops.get(m)) for m in HEADLINE)] for r in listens]
+        parts.append(f"{dataset.name} ({dataset.split}): what is lost with another clip's sound or caption, paired "
+                     f"over videos [95 % interval]; a model that does not use it loses 0\n\n"
+                     + tabulate(body, ["", *HEADLINE], tablefmt="github"))
+    body = []
+    for s in spreads:
+        drawn = s.mean_map is not None
+        body.append([s.mode or "-", *(f"{sum(v) / len(v):.4f} ± {s.deviation(m):.4f}" if drawn else f"{v[0]:.4f}"
+                                      for m, v in s.scores.items())])
+        if s.mean_map is not None:
+            body.append([f"{s.mode}, mean map", *(f"{s.mean_map[m]:.4f}" for m in HEADLINE)])
+    seeds = len(next(iter(spreads[0].scores.values()))) if spreads else 0
+    parts.append(f"score under {seeds} seeds of the sampling noise, mean ± s.d., and of the mean of {seeds} maps\n\n"
+                 + tabulate(body, ["mode", *HEADLINE], tablefmt="github", disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def as_rows(listens: Sequence[Reliance], spreads: Sequence[Spread]) -> dict[str, Any]:
+    """Both tables as plain values."""
+    return {"reliance": [{"mode": r.mode, "swapped": r.modality,
+                          "drop": {m: dict(zip(("mean", "low", "high"), d, strict=True)) for m, d in r.drops.items()}}
+                         for r in listens],
+            "spread": [{"mode": s.mode, "scores": s.scores, "mean_map": s.mean_map} for s in spreads]}
+
+
+def _drop(drop: tuple[float, float, float] | None) -> str:
+    return "-" if drop is None else f"{drop[0]:+.3f} [{drop[1]:+.3f}, {drop[2]:+.3f}]"

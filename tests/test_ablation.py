@@ -1,0 +1,226 @@
+"""Ablations: studies as data, one training for what studies share, the same tables however often it was stopped."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from saliency_bench.data.causal import open_test
+from saliency_bench.errors import UserError
+from saliency_bench.harness import grid, training_loop
+from saliency_bench.harness.grid import Ablation, ablate, plan
+from saliency_bench.harness.results import Cell, Results
+from saliency_bench.models.tavdiff.config import load_preset
+from saliency_bench.models.tavdiff.denoisers import MapTransformer
+from saliency_bench.models.tavdiff.model import TAVDiffModel
+from saliency_bench.models.tavdiff.unet import UNet
+from saliency_bench.report.ablation import csv_text, latex, markdown, publish, table
+from saliency_bench.report.ablation_figures import study_figure
+from saliency_bench.spec import Ablations, Row, Study
+from tests.tavdiff_small import SMALL
+from tests.toys import toy_dataset
+
+STUDIES = TAVDiffModel.ablations()
+
+
+@pytest.fixture
+def two_clips(tmp_path, monkeypatch):
+    """Grids of tiny networks, scored on two clips of avt-causal."""
+    dataset = open_test(tmp_path / "cache", clips=2)
+    monkeypatch.setattr(grid, "resolve", lambda *a, **k: [dataset])
+
+    def asked(out: Path, **words) -> Ablation:
+        small = {k: v for k, v in SMALL.items() if k not in ("sitr.train_selection", "sitr.heads")}
+        settings = {**small, "training.batch": 2, "training.validation": 0}
+        return Ablation(**{"model": "tavdiff", "studies": ("decoder",), "seeds": 2, "steps": 3, "workers": 0,
+                           "settings": settings, "out": out} | words)
+
+    return asked
+
+
+def test_what_the_paper_varies_is_there():
+    assert {"denoiser", "decoupling", "text", "steps", "modes"} <= set(STUDIES.studies)
+    rows = {name: [row.label for row in study.rows] for name, study in STUDIES.studies.items()}
+    assert rows["text"] == ["Concatenate", "Repeat+Add", "Repeat+Average", "SITR"]
+    assert rows["denoiser"] == ["U-Net", "DiT", "Saliency-DiT"] and rows["modes"] == ["TAV", "AV", "TV", "TA", "V"]
+    steps = [row.run.get("steps", 4) for row in STUDIES.studies["steps"].rows if row.line == "one sample"]
+    assert steps == [1, 2, 4, 8, 16, 32]
+    assert all(study.paper for name, study in STUDIES.studies.items() if name in rows and name in (
+        "denoiser", "decoupling", "text", "steps", "modes"))
+
+
+@pytest.mark.parametrize("preset", ["nano", "small", "paper"])
+@pytest.mark.parametrize("study", ["denoiser", "decoupling"])
+def test_denoisers_that_are_compared_have_as_many_parameters(preset, study):
+    counts = []
+    for row in STUDIES.studies[study].rows:
+        config = load_preset(preset, {**row.train, **row.match.get(preset, {})})
+        network = UNet if config.denoiser.kind == "unet" else MapTransformer
+        sequences = 2 if config.denoiser.packing == "separate" else 1
+        with torch.device("meta"):
+            made = network(config.denoiser, config.window.map_size, sequences)
+        counts.append(sum(p.numel() for p in made.parameters()))
+    assert max(counts) / min(counts) < 1.04, counts
+
+
+def test_undecoupled_and_dit_are_two_networks_of_one_size():
+    """The one modulates by Linear([t ; conditions]), the other by t + Linear(conditions)."""
+    maps = {}
+    for kind in ("undecoupled", "dit"):
+        torch.manual_seed(0)
+        config = load_preset("nano", SMALL | {"denoiser.kind": kind}).denoiser
+        network = MapTransformer(config, (32, 48))
+        shapes = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+        maps[kind] = shapes["condition.weight"]
+        assert not any("cross" in k for k in shapes)
+    assert maps["undecoupled"] == (16, 48) and maps["dit"] == (16, 32)
+
+
+def test_every_row_is_a_network_of_its_preset():
+    for preset in ("nano", "small", "paper"):
+        for study in STUDIES.studies.values():
+            for row in study.rows:
+                load_preset(preset, {**row.train, **row.match.get(preset, {})})
+
+
+def test_studies_share_the_reference():
+    jobs = plan(Ablation("tavdiff", seeds=3), STUDIES)
+    references = {job.training for job in jobs if job.training.mode == "TAV" and not job.row.train}
+    assert len(references) == 3
+    assert len({job.training for job in jobs}) == 3 * (5 + 2 + 1 + 3 + 1)
+    with pytest.raises(UserError, match=r"no study sound; it has modes, .*, and all"):
+        plan(Ablation("tavdiff", studies=("sound",)), STUDIES)
+
+
+def test_a_study_refuses_what_does_not_hold_together():
+    rows = ({"label": "a"}, {"label": "a"})
+    with pytest.raises(ValueError, match="label of its own"):
+        Study(title="t", rows=rows)
+    with pytest.raises(ValueError, match="compared with c, which is no row"):
+        Study(title="t", rows=({"label": "a"}, {"label": "b", "against": "c"}))
+
+
+def test_a_grid_trains_scores_and_writes(two_clips, tmp_path):
+    results, pictures = ablate(two_clips(tmp_path / "grid", studies=("text", "reliance"), seeds=1))
+    assert len(list((tmp_path / "grid" / "trainings").rglob("*.safetensors"))) == 4 + 3
+    said = publish(results, pictures, tmp_path / "grid")
+    assert "Repeat+Add" in said and "oracle(TAV)" in said and "3 steps of 2 windows" in said
+    for name in ("text.md", "text.csv", "text.tex", "text.svg", "text.pdf", "text-maps.svg", "responses.pdf",
+                 "reliance.pdf", "scores.csv", "ablation.json"):
+        assert (tmp_path / "grid" / name).stat().st_size > 100, name
+    again = Results.load(tmp_path / "grid")
+    for study in results.studies:
+        assert markdown(again, study) == (tmp_path / "grid" / f"{study}.md").read_text()
+        assert csv_text(again, study) == (tmp_path / "grid" / f"{study}.csv").read_text()
+    words = {w for r in pictures.responses for w in r.words}
+    assert words & {"circle", "square", "triangle", "star", "cross"} and all(any(r.chosen) for r in pictures.responses)
+    swap = {s.label: s for s in results.summaries("reliance")}
+    assert swap["AV, another's sound"].against == "AV" and swap["TAV, another's caption"].skill is None
+
+
+def test_a_grid_that_was_stopped_goes_on_to_the_same_tables(two_clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
+
+    class Dies(grid.Watch):
+        seen = 0
+
+        def training(self, state):
+            Dies.seen += 1
+            if Dies.seen == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ablate(two_clips(tmp_path / "cut"), Dies())
+    cut, _ = ablate(two_clips(tmp_path / "cut"))
+    whole, _ = ablate(two_clips(tmp_path / "whole"))
+    assert cut.scores.equals(whole.scores) and len(cut.scores) == (2 * 2 + 3) * 2
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "cut").rglob("*.safetensors")}
+    again, _ = ablate(two_clips(tmp_path / "cut"))
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cut").rglob("*.safetensors")} == stamps
+    assert again.cells == cut.cells  # times too: they are measured once
+
+
+def test_other_settings_in_the_same_folder_are_refused(two_clips, tmp_path):
+    ablate(two_clips(tmp_path, studies=("decoder",), seeds=1))
+    with pytest.raises(UserError, match=r"other settings \(steps"):
+        ablate(two_clips(tmp_path, studies=("decoder",), seeds=1, steps=4))
+
+
+def test_a_setting_that_a_row_cannot_have_is_refused_before_anything_is_trained(two_clips, tmp_path):
+    with pytest.raises(UserError, match=r"sitr\.heads has no effect"):
+        ablate(two_clips(tmp_path, studies=("text",), settings={"sitr.heads": 2}))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_set_without_sound_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "resolve", lambda *a, **k: [toy_dataset(modalities="TV")])
+    with pytest.raises(UserError, match="toy: study modes needs sound, which clip3 lacks"):
+        ablate(Ablation("tavdiff", out=tmp_path))
+    assert not list(tmp_path.rglob("*.safetensors"))
+    with pytest.raises(UserError, match="centre has no studies"):
+        ablate(Ablation("centre", out=tmp_path))
+
+
+def results(seeds: int = 2) -> Results:
+    """Made-up scores of two rows on three videos: the second is better by .1 of CC on each."""
+    study = Study(title="A & B", paper="Table 0", rows=(Row(label="less", train={"x": 1}), Row(label="more_1")))
+    lines = [{"study": "s", "row": row, "seed": seed, "video": f"v{v}", "SIM": 0.5, "CC": 0.3 + 0.1 * v + gain
+              + 0.01 * seed, "NSS": 1.0, "AUC-J": np.nan if v == 2 else 0.8, "times": 1}
+             for row, gain in (("less", 0.0), ("more_1", 0.1)) for seed in range(seeds) for v in range(3)]
+    lines += [{"study": "", "row": row, "seed": 0, "video": f"v{v}", "SIM": 0.1, "CC": cc, "NSS": 0.0, "AUC-J": 0.5,
+               "times": 1} for row, cc in (("centre", 0.2), ("oracle(TAV)", 0.8)) for v in range(3)]
+    cell = Cell(1000, 600, 2.5, "TAV", "run")
+    facts = {"model": "m", "preset": "p", "mode": "TAV", "dataset": "d", "split": "test", "manifest": "abc", "videos": 3,
+             "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "settings": {}, "device": "cpu",
+             "threads": 1}
+    return Results({"s": study}, facts, pd.DataFrame(lines), {("s", "less"): cell, ("s", "more_1"): cell})
+
+
+def test_a_row_says_mean_interval_spread_gain_and_skill():
+    less, more = results().summaries("s")
+    assert more.metrics["CC"].mean == pytest.approx(0.505) and more.against == "" and not more.gains
+    assert less.against == "more_1" and less.gains["CC"].mean == pytest.approx(-0.1)
+    assert less.seeds["CC"] == pytest.approx(np.std([0.4, 0.41], ddof=1))
+    assert more.skill == pytest.approx((0.505 - 0.2) / 0.6) and less.metrics["AUC-J"].n == 2
+    assert math.isnan(results(1).summaries("s")[0].seeds["CC"])
+
+
+def test_best_is_bold_and_everything_is_escaped():
+    text = table(results(), "s")
+    assert "**0.505**" in text and "**0.405**" not in text and "-0.100 [-0.100, -0.100] to more_1" in text
+    tex = latex(results(), "s")
+    assert r"\textbf{0.505}" in tex and r"more\_1" in tex and r"\toprule" in tex
+    row = next(csv.DictReader(csv_text(results(), "s").splitlines()))
+    assert row["row"] == "less" and float(row["CC difference"]) == pytest.approx(-0.1) and row["videos"] == "3"
+
+
+def test_broken_results_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"ablation\.json: expected the results of an ablation, found FileNotFoundError"):
+        Results.load(tmp_path)
+    results().save(tmp_path)
+    assert Results.load(tmp_path).facts["videos"] == 3
+    (tmp_path / "scores.csv").unlink()
+    with pytest.raises(UserError, match=r"scores\.csv"):
+        Results.load(tmp_path)
+
+
+def test_the_models_file_is_what_the_grid_reads():
+    assert Ablations.model_validate(STUDIES.model_dump()) == STUDIES
+
+
+def test_a_curve_is_drawn_to_the_same_bytes(tmp_path):
+    rows = tuple(Row(label=f"{line} {x}", line=line, x=x) for line in ("one", "many") for x in (1, 4, 16))
+    given = results()
+    lines = given.scores[given.scores["row"] == "less"]
+    scores = pd.concat([lines.assign(row=row.label, CC=lines["CC"] + 0.01 * (row.x or 0)) for row in rows])
+    cells = {("s", row.label): Cell(1000, 600, 2.5 * (row.x or 0), "TAV", "run") for row in rows}
+    curve = Results({"s": Study(title="t", axis="denoising steps", rows=rows)}, given.facts, scores, cells)
+    first, second = (study_figure(curve, "s", tmp_path / name) for name in ("a", "b"))
+    assert [p.suffix for p in first] == [".svg", ".pdf"]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
