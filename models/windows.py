@@ -64,6 +64,8 @@ class WindowBatch:
     """B windows.  A modality that is absent or hidden is None.
 
     frames   : (B, 3, T, H, W) float32, normalised
+    shared   : the same once more, every frame once: (3, n, H, W), and which of them each window shows, (B, T); for
+               networks that treat frames one by one at first.  None where windows do not overlap
     audio    : (B, N) float32
     captions : B sentences, those of the target frames
     index    : (B,) target frames
@@ -75,13 +77,15 @@ class WindowBatch:
     frames: Tensor | None = None
     audio: Tensor | None = None
     captions: list[str] | None = None
+    shared: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
     def to(self, device: str | torch.device) -> WindowBatch:
         move = lambda t: None if t is None else t.to(device)  # noqa: E731
-        return WindowBatch(self.index, self.seeds, move(self.frames), move(self.audio), self.captions)
+        shared = None if self.shared is None else (self.shared[0].to(device), self.shared[1].to(device))
+        return WindowBatch(self.index, self.seeds, move(self.frames), move(self.audio), self.captions, shared)
 
     @staticmethod
     def stack(batches: Sequence[WindowBatch]) -> WindowBatch:
@@ -138,12 +142,16 @@ class Cut:
         batch = self.batch.to(device)
         if self.frames is None:
             return batch
+        shared = None
+        if len(self.frames) < self.rows.size:
+            shared = torch.stack(self.frames, 1).to(device), torch.from_numpy(self.rows).to(device)
         if torch.device(device).type != "cpu":
-            return replace(batch, frames=spread(torch.stack(self.frames, 1).to(device), self.rows))
+            whole = torch.stack(self.frames, 1).to(device) if shared is None else shared[0]
+            return replace(batch, frames=spread(whole, self.rows), shared=shared)
         out = (memory or Memory()).empty(len(self.rows), 3, self.rows.shape[1], *self.frames[0].shape[1:])
         for window, row in zip(out, self.rows, strict=True):
             torch.stack([self.frames[i] for i in row], 1, out=window)
-        return replace(batch, frames=out)
+        return replace(batch, frames=out, shared=shared)
 
 
 def spread(frames: Tensor, rows: np.ndarray) -> Tensor:

@@ -15,6 +15,10 @@ SMALL = {
     "visual.width": 0.1, "visual.layer": 8, "audio.channels": [8, 8, 8, 16], "audio.buffer": 6400,
     "text.width": 16, "text.layers": 1, "text.causal": True,
     "sitr.width": 16, "sitr.heads": 2, "sitr.train_selection": "truth",
+    # The paper's reading of what nano does otherwise.
+    "visual.time": "tokens", "denoiser.packing": "joint", "text.embed_scale": 1.0, "text.skip": [],
+    "sitr.response": "residual", "sitr.qk_norm": False, "sitr.centre": False, "sitr.positions": False,
+    "sitr.bias_start": 0.0,
     "denoiser.width": 32, "denoiser.depth": 2, "denoiser.heads": 2, "denoiser.time_width": 16,
 }
 CAPTIONS = ["a red circle", "a blue star, upper left", "a green cross", "the orange triangle, lower middle",

@@ -176,9 +176,9 @@ def results(seeds: int = 2) -> Results:
     lines += [{"study": "", "row": row, "seed": 0, "video": f"v{v}", "SIM": 0.1, "CC": cc, "NSS": 0.0, "AUC-J": 0.5,
                "times": 1} for row, cc in (("centre", 0.2), ("oracle(TAV)", 0.8)) for v in range(3)]
     cell = Cell(1000, 600, 2.5, "TAV", "run")
-    facts = {"model": "m", "preset": "p", "mode": "TAV", "dataset": "d", "split": "test", "manifest": "abc", "videos": 3,
-             "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "settings": {}, "device": "cpu",
-             "threads": 1}
+    facts = {"model": "m", "preset": "p", "mode": "TAV", "dataset": "d", "split": "test", "manifest": "abc",
+             "videos": 3, "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "settings": {},
+             "device": "cpu", "threads": 1}
     return Results({"s": study}, facts, pd.DataFrame(lines), {("s", "less"): cell, ("s", "more_1"): cell})
 
 
@@ -201,7 +201,7 @@ def test_best_is_bold_and_everything_is_escaped():
 
 
 def test_broken_results_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"ablation\.json: expected the results of an ablation, found FileNotFoundError"):
+    with pytest.raises(UserError, match=r"ablation\.json: expected the results of an ablation, found FileNot"):
         Results.load(tmp_path)
     results().save(tmp_path)
     assert Results.load(tmp_path).facts["videos"] == 3

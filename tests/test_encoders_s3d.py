@@ -147,3 +147,16 @@ def test_width_scales_every_block():
 def test_impossible_layouts_are_refused(wrong):
     with pytest.raises(ValueError, match="last must be"):
         S3D(width=0.1, **wrong)
+
+
+def test_overlapping_windows_share_what_is_exact_to_the_bit():
+    torch.manual_seed(0)
+    net = S3D(0.1, 8).eval()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    frames, rows = torch.randn(3, 11, 32, 48), torch.arange(4)[:, None] + torch.arange(8)
+    rows[0, :3] = rows[0, 3]  # the start of a clip, whose first frame is repeated
+    with torch.inference_mode():
+        assert torch.equal(net.windows(frames, rows), net(frames[:, rows].transpose(0, 1)))

@@ -364,3 +364,37 @@ def test_a_real_recording_falls_where_people_looked(tmp_path):
         ball = at[int(rows.mean() / 10), int((columns.mean() + 60) / 10)]
         scores.append((ball - at.mean()) / at.std())
     assert np.median(scores) > 1.5
+
+
+def test_some_frames_of_a_video_are_imported_as_a_video_of_their_own(films, tmp_path):
+    """Frames, sound, gaze and captions of the part, in the list that was asked for."""
+    whole = tmp_path / "whole"
+    imported(films, whole, "with sound.mp4")
+    (tmp_path / "said.jsonl").write_text('{"frame": 1, "text": "first"}\n{"frame": 2, "text": "second"}\n'
+                                         '{"frame": 5, "text": "last"}\n')
+    out = tmp_path / "parts"
+    imported(films, out, "with sound.mp4", name="a", frames="1-2", split="train")
+    summary = imported(films, out, "with sound.mp4", name="b", frames="3-5", captions=tmp_path / "said.jsonl")
+    assert any("frames 3 to 5 of 5" in line for line in summary.lines())
+    (a,), (b,) = (list(stavis.open_set(out, "parts", split)) for split in ("train", "test"))
+    (all_of_it,) = opened(whole)
+    assert (a.name, b.name, a.clip.n_frames, b.clip.n_frames) == ("a", "b", 2, 3)
+    assert np.array_equal(b.truth.gaze(), all_of_it.truth.gaze()[:, 2:], equal_nan=True)
+    assert np.array_equal(b.clip.frames.read([0, 2]), all_of_it.clip.frames.read([2, 4]))
+    assert [b.clip.captions.at(i) for i in range(3)] == ["second", "second", "last"]
+    rate, samples = all_of_it.clip.audio.rate, all_of_it.clip.audio.samples
+    cut = round(2 / FPS * rate)
+    assert np.allclose(b.clip.audio.samples[:200], samples[cut:cut + 200], atol=1e-3)
+    assert len(a.clip.audio.samples) == cut
+    again = imported(films, out, "with sound.mp4", name="b", frames="3-5", captions=tmp_path / "said.jsonl")
+    assert again.skipped
+
+
+@pytest.mark.parametrize(("words", "error"), [
+    ({"frames": "0-3"}, "--frames 0-3: expected FIRST-LAST within 1-5"),
+    ({"frames": "2-9"}, "within 1-5"), ({"frames": "4-3"}, "within 1-5"), ({"frames": "half"}, "within 1-5"),
+    ({"split": "val"}, "--split val: expected test or train")])
+def test_a_part_that_is_none_is_refused(films, tmp_path, words, error):
+    with pytest.raises(UserError, match=error):
+        imported(films, tmp_path / "mine", **words)
+    assert not (tmp_path / "mine" / "annotations").exists()

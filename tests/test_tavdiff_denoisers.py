@@ -51,7 +51,8 @@ def test_the_paper_preset_has_a_denoiser_of_dit_s_size():
 @pytest.mark.parametrize("preset", ["nano", "paper"])
 def test_the_unet_has_the_size_of_saliency_dit(preset):
     c = load_preset(preset)
-    sizes = [parameters(net(c.denoiser, c.window.map_size)) for net in (MapTransformer, UNet)]
+    sequences = 2 if c.denoiser.packing == "separate" else 1
+    sizes = [parameters(net(c.denoiser, c.window.map_size, sequences)) for net in (MapTransformer, UNet)]
     assert 0.9 < sizes[1] / sizes[0] < 1.1
 
 

@@ -20,6 +20,7 @@ from tests.tavdiff_small import SMALL, densities, rows, small_config, small_mode
 READINGS = [
     ("denoiser.residual", False, "V"), ("denoiser.cross_norm", "post", "V"), ("denoiser.mlp", False, "V"),
     ("sitr.rank", "mean", "TV"), ("sitr.rank", "token-softmax", "TV"), ("sitr.response", "map", "TV"),
+    ("sitr.response", "gate", "TV"), ("training.beta2", 0.9, "V"),
     ("sitr.response", "vector", "TV"), ("sitr.response", "product", "TV"), ("sitr.select_heads", "each", "TV"),
     ("sitr.special_tokens", True, "TV"), ("sitr.truth_resize", "bilinear", "TV"),
     ("sitr.train_selection", "rank", "TV"), ("visual.layer", 6, "V"), ("visual.time", "mean", "V"),
@@ -39,11 +40,17 @@ READINGS = [
     ("training.keep", "best", "V"), ("training.validation", 0.25, "V"), ("training.epochs", 3, "V"),
     ("training.warmup", 7, "V"), ("training.weight_decay", 0.1, "V"), ("training.learning_rate", 1e-5, "V"),
 ]
+# Ours: no reading of the paper.
+BEYOND = [
+    ("sitr.qk_norm", True, "TV"), ("sitr.centre", True, "TV"), ("sitr.positions", True, "TV"),
+    ("sitr.bias_start", 1.0, "TV"), ("text.embed_scale", 20.0, "TV"), ("text.skip", ["a", "an"], "TV"),
+    ("diffusion.objective", "regression", "V"), ("diffusion.signal_scale", 0.5, "V"),
+]
 # These change what is fed, trained or loaded rather than the map of given windows; other tests show their effect.
 OF_THE_INPUT = {"window.target", "audio.rate", "audio.scale", "frozen", "text.model", "visual.weights",
                 "audio.weights", "text.weights", "training.average", "training.clip_norm", "training.warmup",
                 "training.weight_decay", "training.learning_rate", "training.schedule", "training.factor",
-                "training.patience", "training.keep", "training.validation", "training.epochs"}
+                "training.patience", "training.keep", "training.validation", "training.epochs", "training.beta2"}
 # Where the reading needs company to show.
 COMPANY = {"denoiser.unet_channels": {"denoiser__kind": "unet"}}
 IN_TRAINING = {"sitr.truth_resize", "sitr.train_selection"}
@@ -75,7 +82,8 @@ def test_every_option_of_the_readme_is_a_field_with_a_tested_reading():
     assert len(named) > 30 and named == {field for field, _, _ in READINGS}
 
 
-@pytest.mark.parametrize(("field", "value", "mode"), [r for r in READINGS if r[0] not in OF_THE_INPUT | IN_TRAINING])
+@pytest.mark.parametrize(("field", "value", "mode"),
+                         [r for r in READINGS + BEYOND if r[0] not in OF_THE_INPUT | IN_TRAINING])
 def test_both_readings_run_and_differ(field, value, mode):
     company = COMPANY.get(field, {})
     # Clamping shows once the network overshoots its range, the rank of words once their responses are uneven.
@@ -337,8 +345,10 @@ def test_presets_train_as_the_readme_says():
     assert {name: tuple(getattr(r, f) for f in fields) for name, r in recipes.items()} == {
         "paper": (1e-4, 0, "plateau", "best", 80, 0.0, "float32"),
         "small": (3e-4, 200, "plateau", "best", 80, 0.999, "bf16"),
-        "nano": (1e-3, 100, "linear", "last", 16, 0.998, "float32")}
-    assert {(r.batch, r.clip_norm, r.weight_decay, r.validation) for r in recipes.values()} == {(16, 1.0, 0.01, 0.1)}
+        "nano": (2e-3, 100, "linear", "last", 6, 0.995, "float32")}
+    assert {name: (r.batch, r.weight_decay, r.beta2) for name, r in recipes.items()} == {
+        "paper": (16, 0.01, 0.999), "small": (16, 0.01, 0.999), "nano": (8, 0.05, 0.98)}
+    assert {(r.clip_norm, r.validation) for r in recipes.values()} == {(1.0, 0.1)}
     assert recipes["nano"].pretrain is None and recipes["small"].pretrain == recipes["paper"].pretrain
 
 

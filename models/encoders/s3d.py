@@ -140,11 +140,27 @@ class S3D(nn.Module):
     def pyramid(self, clip: Tensor, taps: Sequence[int] = PYRAMID) -> dict[int, Tensor]:
         """Outputs (B, C, T', H', W') of the layers `taps` that exist, by index."""
         clip = clip.contiguous(memory_format=torch.channels_last_3d)  # the faster layout for small channel counts
-        out = {}
-        for i, layer in enumerate(self.layers):
-            clip = layer(clip)
+        return self._from_first(self.layers[0](clip), taps)
+
+    def windows(self, frames: Tensor, rows: Tensor) -> Tensor:
+        """Output of the last layer for overlapping windows: frame number rows[b, t] of `frames` (3, n, H, W) each.
+
+        Layer 0 convolves in space before it does in time; that half is done once a frame instead of once a window
+        that shows it.  For evaluation: in training batch normalisation would see every frame once.
+        """
+        first: Separable = self.layers[0]  # type: ignore[assignment]
+        clip = frames.unsqueeze(0).contiguous(memory_format=torch.channels_last_3d)
+        seen = first.spatial(clip)[0].transpose(0, 1)[rows].transpose(1, 2)
+        seen = seen.contiguous(memory_format=torch.channels_last_3d)
+        return self._from_first(first.temporal(seen), (self.last,))[self.last]
+
+    def _from_first(self, x: Tensor, taps: Sequence[int]) -> dict[int, Tensor]:
+        """Outputs of the layers `taps`, from that of layer 0 on."""
+        out = {0: x} if 0 in taps else {}
+        for i, layer in enumerate(self.layers[1:], start=1):
+            x = layer(x)
             if i in taps:
-                out[i] = clip
+                out[i] = x
         return out
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -192,10 +192,13 @@ class DiffusionConfig(Section):
 
 
 class SamplingConfig(Section):
-    """Denoising steps and how many samples are averaged; may differ between runs of one set of weights."""
+    """Denoising steps, how many samples are averaged, and the precision of products; may differ between runs of one
+    set of weights.
+    """
 
     steps: int = Field(default=4, ge=1, le=1000)
     samples: PositiveInt = 1
+    precision: Literal["float32", "bf16"] = "float32"
 
 
 class TAVDiffConfig(Section):

@@ -161,15 +161,22 @@ class TAVDiff(nn.Module):
         """
         noise = self.noise(batch) if noise is None else noise
         noise = noise.unsqueeze(0) if noise.ndim == 3 else noise
-        prepared = self.denoiser.prepare(self.conditions(batch))
+        with self._autocast():
+            prepared = self.denoiser.prepare(self.conditions(batch))
 
         def predict(x: Tensor, t: int) -> Tensor:
-            return self._activate(self.denoiser(x, t, prepared))
+            with self._autocast():
+                return self._activate(self.denoiser(x, t, prepared)).float()
 
         steps = steps or self.config.sampling.steps
         device = next(self.denoiser.parameters()).device
         maps = [self.diffusion.sample(predict, draw.to(device), steps) for draw in noise]
         return torch.stack(maps).mean(0)
+
+    def _autocast(self) -> torch.autocast:
+        """The precision of sampling's products."""
+        device = next(self.denoiser.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.config.sampling.precision == "bf16")
 
     def noise(self, batch: WindowBatch) -> Tensor:
         """Gaussian noise (samples, B, H, W) that depends on each window's seed alone."""
@@ -189,7 +196,10 @@ class TAVDiff(nn.Module):
     def _see(self, batch: WindowBatch) -> tuple[Tensor, tuple[int, int, int]]:
         """Visual tokens (B, N, channels) and their grid (time, rows, columns)."""
         assert batch.frames is not None
-        features = self.visual(batch.frames)
+        if batch.shared is not None and not self.training:
+            features = self.visual.windows(*batch.shared)
+        else:
+            features = self.visual(batch.frames)
         if self.config.visual.time == "mean":
             features = features.mean(2, keepdim=True)
         return features.flatten(2).transpose(1, 2), (features.shape[2], features.shape[3], features.shape[4])
