@@ -128,6 +128,8 @@ def train(
         min=0, max=0.99999, help="Decay of the weights' average, 0 = off; the recipe's by default.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32, bf16 or fp16; the recipe's by default.")] = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, of any mode of the preset.")] = None,
+    init_parts: Annotated[str, typer.Option(help="Comma-separated parts to take over from --init, e.g. visual,audio; "
+                                            "all that fits by default.")] = "",
     pretrain: Annotated[bool, typer.Option(help="Whether to make the recipe's training before this one.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with a training, never begin one.")] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -149,7 +151,8 @@ def train(
     given = {"batch": batch, "learning_rate": learning_rate, "average": average, "precision": precision}
     wanted = Wanted(model, mode, preset, dataset, fold, data_root, steps, epochs, minutes,
                     {k: v for k, v in given.items() if v is not None}, seed, choose_device(device), workers, out, init,
-                    pretrain, model_options(settings), resume)
+                    tuple(words(init_parts, "--init-parts")) if init_parts else (), pretrain, model_options(settings),
+                    resume)
     with TrainBar(err_console) as bar:
         trained = train_model(wanted, bar)
     path = trained.weights
@@ -172,6 +175,8 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every row.")] = 3,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of every training; the studies' own by "
                                               "default.")] = None,
+    scratch: Annotated[bool, typer.Option("--from-scratch", help="Begin with random weights also where the studies "
+                                          "start from shipped ones.")] = False,
     protocol: ProtocolName = "av6-clean",
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare windows.")] = 1,
@@ -189,8 +194,8 @@ def ablate(
     from saliency_bench.report.progress import GridBars
 
     studies = () if study == "all" else tuple(words(study, "--study"))
-    asked = Ablation(model, studies, preset, dataset, fold, data_root, seeds, steps, model_options(settings), protocol,
-                     choose_device(device), workers, batch, out)
+    asked = Ablation(model, studies, preset, dataset, fold, data_root, seeds, steps, model_options(settings), scratch,
+                     protocol, choose_device(device), workers, batch, out)
     with GridBars(err_console) as bars:
         results, pictures = ablate(asked, bars)
     say(publish(results, pictures, out))

@@ -131,6 +131,8 @@ class TrainSpec(Settings):
     steps: int = Field(gt=0)
     check: int = Field(gt=0, description="steps of an epoch, after each of which the held-out loss is measured")
     init: str = Field(default="", description="name and SHA-256 of the weights it starts from, empty for random ones")
+    init_parts: tuple[str, ...] = Field(default=(), description="parts of the network that are taken over from them; "
+                                        "all that fits where empty")
     options: dict[str, Any] = Field(default_factory=dict)
     version: str = __version__
 
@@ -183,9 +185,22 @@ class Study(_Spec):
         return self
 
 
+class Start(_Spec):
+    """Shipped weights of a mode, of which every training of a grid takes over `parts`; `settings` go with them."""
+
+    mode: str
+    parts: tuple[str, ...] = Field(min_length=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
 class Ablations(_Spec):
-    """The studies of a model; `steps` is the length of every training of a grid, by preset, `mode` the reference's."""
+    """The studies of a model; `mode` is the reference's.
+
+    By preset: `steps`, the length of every training of a grid, and where they `start`, if not where the preset's recipe
+    says.
+    """
 
     mode: str
     steps: dict[str, int]
+    start: dict[str, Start] = Field(default_factory=dict)
     studies: dict[str, Study]

@@ -39,7 +39,7 @@ def two_clips(tmp_path, monkeypatch):
         small = {k: v for k, v in SMALL.items() if k not in ("sitr.train_selection", "sitr.heads")}
         settings = {**small, "training.batch": 2, "training.validation": 0}
         return Ablation(**{"model": "tavdiff", "studies": ("decoder",), "seeds": 2, "steps": 3, "workers": 0,
-                           "settings": settings, "out": out} | words)
+                           "scratch": True, "settings": settings, "out": out} | words)
 
     return asked
 
@@ -177,7 +177,7 @@ def results(seeds: int = 2) -> Results:
                "times": 1} for row, cc in (("centre", 0.2), ("oracle(TAV)", 0.8)) for v in range(3)]
     cell = Cell(1000, 600, 2.5, "TAV", "run")
     facts = {"model": "m", "preset": "p", "mode": "TAV", "dataset": "d", "split": "test", "manifest": "abc",
-             "videos": 3, "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "settings": {},
+             "videos": 3, "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "start": "", "settings": {},
              "device": "cpu", "threads": 1}
     return Results({"s": study}, facts, pd.DataFrame(lines), {("s", "less"): cell, ("s", "more_1"): cell})
 

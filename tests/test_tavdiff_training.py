@@ -134,3 +134,20 @@ def test_a_full_disk_while_saving_costs_no_earlier_checkpoint(tmp_path, monkeypa
     assert torch.load(checkpoint, weights_only=True)["step"] == 2
     assert not [p for p in checkpoint.parent.iterdir() if p.name.endswith(".tmp")]
     assert train(tmp_path / "full", steps=4).weights.read_bytes() == whole.read_bytes()
+
+
+def test_named_parts_of_other_weights_are_taken_over_whole_or_not_at_all(tmp_path):
+    first = train(tmp_path / "a", mode="AV").weights
+    start = load_weights(first)[0].state_dict()
+    frozen = {"frozen": ["visual", "audio"]} | BLIND
+    taken = train(tmp_path / "b", mode="AV", init=first, init_parts=("visual", "audio"), options=frozen)
+    record = load_weights(taken.weights)[1]["spec"]
+    assert record["init"] == weights_name(first) and record["init_parts"] == ["visual", "audio"]
+    own = load_weights(taken.weights)[0].state_dict()
+    assert all(torch.equal(own[k], start[k]) for k in own if k.startswith(("visual.", "audio.")))
+    other = train(tmp_path / "c", mode="AV", options=frozen).weights
+    scratch = load_weights(other)[0].state_dict()
+    assert not torch.equal(scratch["visual.layers.0.spatial.conv.weight"], own["visual.layers.0.spatial.conv.weight"])
+    assert torch.allclose(scratch["denoiser.out.bias"], own["denoiser.out.bias"], atol=5e-3)  # from the same start
+    with pytest.raises(UserError, match=r"expected the visual of this network, found \d+ of \d+ tensors .*first: vis"):
+        train(tmp_path / "d", mode="AV", init=first, init_parts=("visual",), options={"visual.width": 0.1} | BLIND)

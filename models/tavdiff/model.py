@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,19 +98,31 @@ class TAVDiffModel(SlidingWindowModel):
         return Ablations.model_validate(tomllib.loads((HERE / "ablations.toml").read_text("utf-8")))
 
     @staticmethod
+    def shipped(preset: str, mode: str) -> Path:
+        """Weights that come with the package; raises `UserError` where there are none."""
+        return shipped(preset, mode)
+
+    @staticmethod
     def weights_name(path: Path) -> str:
         """How records name the weights at `path`."""
         return weights_name(path)
 
-    def start_from(self, path: Path) -> None:
-        """Take over every tensor of other weights (any mode) that fits by name and shape.
+    def start_from(self, path: Path, parts: Sequence[str] = ()) -> None:
+        """Take over every tensor of other weights (any mode) that fits by name and shape; of `parts` alone, such as
+        "visual" or "denoiser", where they are given.
 
         A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where
         nothing fits.
         """
         other, record = load_weights(path)
-        own = self.network.state_dict()
-        fits = {k: v for k, v in other.state_dict().items() if k in own and own[k].shape == v.shape}
+        given, own = other.state_dict(), self.network.state_dict()
+        wanted = [k for k in own if not parts or k.partition(".")[0] in parts]
+        fits = {k: given[k] for k in wanted if k in given and own[k].shape == given[k].shape}
+        if parts and len(fits) < len(wanted):
+            first = next(k for k in wanted if k not in fits)
+            raise UserError(f"{path}: expected the {', '.join(parts)} of this network, found "
+                            f"{len(wanted) - len(fits)} of {len(wanted)} tensors missing or of another size (first: "
+                            f"{first}); give weights of the same settings")
         if not fits:
             raise UserError(f"{path}: expected weights that share tensors with this network, found none; "
                             "give weights of the same preset")

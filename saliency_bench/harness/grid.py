@@ -34,7 +34,7 @@ from saliency_bench.harness.run import Progress, Request, model_record, referenc
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.train import Wanted, train
 from saliency_bench.harness.training_loop import State
-from saliency_bench.spec import Ablations, LoadOptions, Row
+from saliency_bench.spec import Ablations, LoadOptions, Row, Start
 
 CLIPS = 4  # that figures show
 REPEATS = 5  # of which the fastest is a row's time
@@ -48,6 +48,7 @@ class Ablation:
     seeds    : trainings of every cell, from seed 0 on
     steps    : optimiser steps of every training, in place of the model's own number for the preset
     settings : the model's settings, for every cell
+    scratch  : begin with random weights also where the studies start from shipped ones
     """
 
     model: str
@@ -59,6 +60,7 @@ class Ablation:
     seeds: int = 3
     steps: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    scratch: bool = False
     protocol: str = "av6-clean"
     device: str = "cpu"
     workers: int = 1
@@ -132,8 +134,14 @@ def plan(ablation: Ablation, ablations: Ablations) -> list[Job]:
 
 
 def _training(ablation: Ablation, ablations: Ablations, row: Row, seed: int) -> Training:
-    options = {**ablation.settings, **row.train, **row.match.get(ablation.preset, {})}
+    start = _start(ablation, ablations)
+    options = {**({} if start is None else start.settings), **ablation.settings, **row.train,
+               **row.match.get(ablation.preset, {})}
     return Training(row.mode or ablations.mode, json.dumps(options, sort_keys=True, separators=(",", ":")), seed)
+
+
+def _start(ablation: Ablation, ablations: Ablations) -> Start | None:
+    return None if ablation.scratch else ablations.start.get(ablation.preset)
 
 
 def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pictures]:
@@ -149,7 +157,7 @@ def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pic
         raise UserError(f"{ablation.model} has no number of steps for its studies at preset {ablation.preset}; give "
                         "--steps")
     dataset = _dataset(ablation, jobs)
-    grid = _Grid(ablation, dataset, steps, factory, watch)
+    grid = _Grid(ablation, dataset, steps, factory, watch, _start(ablation, ablations))
     trainings = list(dict.fromkeys(job.training for job in jobs))
     for training in trainings:
         factory.recipe(ablation.preset, json.loads(training.options))  # raises for settings that do not fit together
@@ -188,8 +196,10 @@ def _dataset(ablation: Ablation, jobs: Sequence[Job]) -> Dataset:
 class _Grid:
     """The work of one grid in its folder: out/trainings, out/runs, out/times.json."""
 
-    def __init__(self, ablation: Ablation, dataset: Dataset, steps: int, factory: Any, watch: Watch):
+    def __init__(self, ablation: Ablation, dataset: Dataset, steps: int, factory: Any, watch: Watch,
+                 start: Start | None):
         self.asked, self.dataset, self.steps, self.factory, self.watch = ablation, dataset, steps, factory, watch
+        self.start, self.init = start, None if start is None else factory.shipped(ablation.preset, start.mode)
         self.protocol = registry.load("protocols", ablation.protocol)
 
     def lock(self, training: Training) -> Path:
@@ -206,7 +216,8 @@ class _Grid:
         a = self.asked
         return train(Wanted(a.model, training.mode, a.preset, a.dataset, a.fold, a.data_root, steps=self.steps,
                             seed=training.seed, device=a.device, workers=a.workers,
-                            out=a.out / "trainings" / training.folder, options=json.loads(training.options)),
+                            out=a.out / "trainings" / training.folder, options=json.loads(training.options),
+                            init=self.init, init_parts=() if self.start is None else self.start.parts),
                      self.watch.training).weights
 
     def request(self, job: Job) -> Request:
@@ -240,7 +251,7 @@ class _Grid:
         for record in references(request, modes, self.dataset, self.protocol, self.watch.bar):
             scores.append(_rows("", record.spec.label, 0, record))
         studies = {job.study: ablations.studies[job.study] for job in jobs}
-        return Results(studies, self.facts(ablations.mode), pd.concat(scores, ignore_index=True), cells)
+        return Results(studies, self.facts(ablations), pd.concat(scores, ignore_index=True), cells)
 
     def pictures(self, jobs: Sequence[Job]) -> Pictures:
         """Strips of the studies that train their rows differently, and responses where the model has them."""
@@ -275,14 +286,19 @@ class _Grid:
         assert picture is not None
         return Response(picture, *model.responses(sample.clip, frame))
 
-    def facts(self, mode: str) -> dict[str, Any]:
+    def facts(self, ablations: Ablations) -> dict[str, Any]:
         """What a table of the grid has to state."""
         a = self.asked
-        settings = self.factory.recipe(a.preset, dict(a.settings))
-        return {"model": a.model, "preset": a.preset, "mode": mode, "dataset": self.dataset.name,
+        recipe = self.factory.recipe(a.preset, dict(a.settings))
+        start, common = "", dict(a.settings)
+        if self.start is not None:
+            start = f"{', '.join(self.start.parts)} of {self.factory.weights_name(self.init)}"
+            common = {**self.start.settings, **common}
+        return {"model": a.model, "preset": a.preset, "mode": ablations.mode, "dataset": self.dataset.name,
                 "split": self.dataset.split, "manifest": self.dataset.manifest, "videos": len(self.dataset),
-                "protocol": a.protocol, "seeds": a.seeds, "steps": self.steps, "batch": settings.batch,
-                "settings": dict(a.settings), "device": a.device.split(":")[0], "threads": torch.get_num_threads()}
+                "protocol": a.protocol, "seeds": a.seeds, "steps": self.steps, "batch": recipe.batch,
+                "start": start, "settings": common, "device": a.device.split(":")[0],
+                "threads": torch.get_num_threads()}
 
     def cell(self, job: Job, record: Record) -> Cell:
         """Size and cost of a row; a time that was measured before is kept, so that tables stay as they are."""

@@ -50,6 +50,7 @@ class Wanted:
     settings  : fields of `Settings` in place of the recipe's
     init      : weights to start from (of any mode); what fits by name and shape is taken over.  In place of those
                 that the recipe trains before
+    init_parts : the parts of the network that are taken over from `init`, all where empty
     pretrain  : off leaves out the training before
     resume    : refuse to begin: there has to be a training to go on with
     """
@@ -69,6 +70,7 @@ class Wanted:
     workers: int = 1
     out: Path = Path("runs/train")
     init: Path | None = None
+    init_parts: tuple[str, ...] = ()
     pretrain: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     resume: bool = False
@@ -139,7 +141,8 @@ def _spec(wanted: Wanted, recipe: Recipe, dataset: Dataset, start: str, known: T
     try:
         return TrainSpec(model=wanted.model, mode=wanted.mode, dataset=dataset.name, fold=dataset.fold,
                          manifest=dataset.manifest, preset=wanted.preset, seed=wanted.seed, steps=steps,
-                         check=max(1, math.ceil(windows / batch)), init=start, options=wanted.options, **settings)
+                         check=max(1, math.ceil(windows / batch)), init=start,
+                         init_parts=wanted.init_parts if start else (), options=wanted.options, **settings)
     except ValueError as error:
         raise UserError(f"train: {' '.join(str(error).splitlines()[1:3])}") from error
 

@@ -80,7 +80,7 @@ class Run:
         self.spec, self.processes = spec, processes
         self.model = factory.create(spec.mode, spec.preset, spec.options)
         if init is not None:
-            self.model.start_from(init)
+            self.model.start_from(init, spec.init_parts)
         self.model.to(processes.device)
         self.items, self.held_out = Items(dataset, self.model, spec), HeldOut(dataset, self.model, spec)
         self.learn()

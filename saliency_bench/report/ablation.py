@@ -57,10 +57,11 @@ def stated(results: Results) -> str:
     """What holds for every table of the grid, in a sentence or two."""
     f = results.facts
     changed = "".join(f", {key} = {value}" for key, value in f["settings"].items())
-    return (f"{f['model']}, preset {f['preset']}{changed}, trained for {f['steps']:,} steps of {f['batch']} windows in "
-            f"every row, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, {f['videos']} "
-            f"videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds and videos "
-            f"[95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, {f['device']}, "
+    start = f", every row starting from {f['start']}," if f["start"] else ""
+    return (f"{f['model']}, preset {f['preset']}{changed},{start} trained for {f['steps']:,} steps of {f['batch']} "
+            f"windows in every row, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
+            f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
+            f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, {f['device']}, "
             f"{f['threads']} thread{'s' * (f['threads'] != 1)}.")
 
 
