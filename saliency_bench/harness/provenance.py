@@ -21,7 +21,7 @@ def provenance(**extra: object) -> dict[str, object]:
     """Facts that reproduce or explain a result; `extra` is added as it is.  Never part of a score file."""
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["saliency-bench", *sys.argv[1:]],
+        "command": ["saliency-bench", *map(_portable, sys.argv[1:])],
         "saliency-bench": saliency_bench.__version__,
         "code": code_id(),
         "git": _git(),
@@ -44,6 +44,11 @@ def code_id() -> str:
         for path in sorted(root.rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _portable(word: str) -> str:
+    """A word of the command line; of an absolute path its last part alone, which says nothing of the machine."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _version(package: str) -> str | None:

@@ -61,8 +61,8 @@ def stated(results: Results) -> str:
     return (f"{f['model']}, preset {f['preset']}{changed},{start} trained for {f['steps']:,} steps of {f['batch']} "
             f"windows in every row, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
             f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
-            f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, {f['device']}, "
-            f"{f['threads']} thread{'s' * (f['threads'] != 1)}.")
+            f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, "
+            f"{f['device']}, {f['threads']} thread{'s' * (f['threads'] != 1)}.")
 
 
 def markdown(results: Results, study: str) -> str:

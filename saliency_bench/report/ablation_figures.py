@@ -40,7 +40,7 @@ def _rows(results: Results, study: str) -> Any:
         axis.set_xlabel(metric)
         axis.set_yticks(range(len(summaries)), [row.label for row in summaries])
         axis.grid(axis="x", lw=0.3)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(summaries) - 0.4, -0.6)
     axes[0].set_title(f"{results.studies[study].title}: mean, 95 % interval over videos, a tick a seed", fontsize=7,
                       loc="left")
     return figure
@@ -76,7 +76,8 @@ def _curve(results: Results, study: str) -> Any:
         axis.minorticks_off()
         axis.grid(lw=0.3)
     axes[2].set_ylim(bottom=0)
-    axes[2].legend(frameon=False, fontsize=6, loc="upper left")
+    figure.legend(*axes[2].get_legend_handles_labels(), frameon=False, fontsize=7, loc="lower center", ncols=len(lines),
+                  bbox_to_anchor=(0.5, 0.93))
     return figure
 
 
@@ -105,7 +106,7 @@ def strip_figure(clips: Sequence[Strip], path: Path) -> list[Path]:
 def response_figure(clips: Sequence[Response], path: Path) -> list[Path]:
     """What every word answers to, a line a clip.
 
-    A map is divided by its maximum and laid over the frame in grey; the word whose map the model uses is framed.
+    A map is stretched to its own range and laid over the frame in grey; the word whose map the model uses is framed.
     """
     def draw() -> Any:
         columns = 1 + max(len(words) for _, words, _, _ in clips)
@@ -121,8 +122,7 @@ def response_figure(clips: Sequence[Response], path: Path) -> list[Path]:
             grey = frame.mean(2)
             for axis, word, response, is_chosen in zip(line[1:], words, maps, chosen, strict=False):
                 axis.imshow(grey, cmap="gray", extent=(0, width, height, 0), vmin=0, vmax=400)
-                axis.imshow(response / max(float(response.max()), 1e-12), cmap=MAP, alpha=0.75, vmin=0, vmax=1,
-                            extent=(0, width, height, 0), interpolation="bilinear")
+                axis.imshow(response, cmap=MAP, alpha=0.75, extent=(0, width, height, 0), interpolation="bilinear")
                 axis.set_title(word, fontsize=7, fontweight="bold" if is_chosen else "normal", pad=2)
                 if is_chosen:
                     axis.add_patch(plt.Rectangle((0, 0), width, height, fill=False, ec="black", lw=1.6))

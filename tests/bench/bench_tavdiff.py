@@ -16,6 +16,8 @@ import pytest
 import torch
 from tabulate import tabulate
 
+from saliency_bench.harness.train import Wanted, train
+from saliency_bench.harness.training_loop import State
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.tavdiff.config import load_preset
 from saliency_bench.models.tavdiff.network import TAVDiff
@@ -26,6 +28,7 @@ CASES = [("paper", 1, "float32"), ("paper", 4, "float32"), ("paper", 4, "bf16"),
 HEADS = ["preset", "batch", "precision", "encoders", "conditions", "a step", f"{STEPS} steps", "whole",
          f"{STEPS} steps / whole", "shared windows save", "cached conditions save"]
 ROWS: list[list[Any]] = []
+TRAINED: list[State] = []
 
 
 def network(preset: str, precision: str, device: str) -> TAVDiff:
@@ -81,6 +84,14 @@ def test_parts_of_a_frame(benchmark: Any, preset: str, n: int, precision: str) -
     ROWS.append(row)
 
 
+def test_training(benchmark: Any, tmp_path: Any) -> None:
+    """Clips a second of a training, and the share of its time in which it waited for windows."""
+    wanted = Wanted("tavdiff", "TAV", "nano", "avt-causal", steps=40, out=tmp_path)
+    last: list[State] = []
+    benchmark.pedantic(train, (wanted, lambda state: last.__setitem__(slice(None), [state])), rounds=1)
+    TRAINED.append(last[0])
+
+
 def table(rows: list[list[Any]]) -> str:
     return tabulate(rows, HEADS, floatfmt=("", "", "", *[".1f"] * 5, ".0%", ".0%", ".0%"))
 
@@ -93,6 +104,9 @@ class Table:
         threads = torch.get_num_threads()
         terminalreporter.write_line(f"\nTAVDiff(TAV), milliseconds a frame, {threads} threads; encoders with SITR\n"
                                     + table(ROWS))
+        for state in TRAINED:
+            terminalreporter.write_line(f"training nano TAV: {state.clips_per_second:.0f} clips/s in batches of "
+                                        f"{state.batch}, {state.waiting:.1%} of the time spent waiting for windows")
 
 
 @pytest.fixture(scope="module", autouse=True)
