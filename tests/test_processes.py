@@ -30,7 +30,7 @@ def launch(count: int, *words, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("set")
-    write_example("diem", root)
+    write_example("etmd", root)
     return root
 
 
