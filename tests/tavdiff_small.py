@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from saliency_bench.models.adapter import WindowBatch
-from saliency_bench.models.tavdiff.config import TAVDiffConfig, load_preset, parse
+from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.network import TAVDiff
+from saliency_bench.models.tavdiff.presets import load_preset, parse
 
 # Tensors this small gain nothing from threads and lose much where cores are shared.
 torch.set_num_threads(1)

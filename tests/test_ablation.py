@@ -16,11 +16,11 @@ from saliency_bench.errors import UserError
 from saliency_bench.harness import grid, training_loop
 from saliency_bench.harness.grid import Ablation, ablate, plan
 from saliency_bench.harness.results import Cell, Results
-from saliency_bench.models.tavdiff.config import load_preset
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
 from saliency_bench.models.tavdiff.model import TAVDiffModel
+from saliency_bench.models.tavdiff.presets import load_preset
 from saliency_bench.models.tavdiff.unet import UNet
-from saliency_bench.report.ablation import csv_text, latex, markdown, publish, table
+from saliency_bench.report.ablation import csv_text, latex, markdown, publish, table, write_tables
 from saliency_bench.report.ablation_figures import study_figure
 from saliency_bench.spec import Ablations, Row, Study
 from tests.tavdiff_small import SMALL
@@ -208,6 +208,18 @@ def test_broken_results_are_named(tmp_path):
     (tmp_path / "scores.csv").unlink()
     with pytest.raises(UserError, match=r"scores\.csv"):
         Results.load(tmp_path)
+
+
+@pytest.mark.parametrize("grid_name", ["avt-causal-nano"])
+def test_the_tables_in_the_repository_are_what_their_scores_say(grid_name, tmp_path):
+    folder = Path(__file__).parents[1] / "leaderboards" / "ablations" / grid_name
+    results = Results.load(folder)
+    assert set(results.studies) == set(STUDIES.studies)
+    for path in write_tables(results, tmp_path):
+        assert path.read_text("utf-8") == (folder / path.name).read_text("utf-8"), path.name
+    results.save(tmp_path)
+    for name in ("scores.csv", "ablation.json"):
+        assert (tmp_path / name).read_text("utf-8") == (folder / name).read_text("utf-8")
 
 
 def test_the_models_file_is_what_the_grid_reads():

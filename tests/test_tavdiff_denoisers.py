@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from saliency_bench.models.tavdiff.conditions import Conditions, grid_positions
-from saliency_bench.models.tavdiff.config import DenoiserConfig, load_preset
+from saliency_bench.models.tavdiff.config import DenoiserConfig
 from saliency_bench.models.tavdiff.denoisers import Block, MapTransformer
+from saliency_bench.models.tavdiff.presets import load_preset
 from saliency_bench.models.tavdiff.unet import UNet
 
 SIZE = (32, 48)

@@ -11,9 +11,9 @@ import torch
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.tavdiff import config as config_module
-from saliency_bench.models.tavdiff.config import load_preset, parse, toml_text
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
+from saliency_bench.models.tavdiff.presets import load_preset, parse, toml_text
 from tests.tavdiff_small import SMALL, densities, rows, small_config, small_model, windows
 
 # The other reading of each choice in the table of README.md: field, value, mode it shows in.
@@ -369,6 +369,7 @@ def test_presets_train_as_the_readme_says():
     ("visual.layer", 15, r"leave nothing at visual\.layer 15"), ("visual.momentum", 2, r"visual\.momentum"),
     ("audio.rate", 0, r"audio\.rate"), ("audio.buffer", -1, r"audio\.buffer"),
     ("audio.channels", [8, 8, 0, 8], r"audio\.channels"),
+    ("frozen", "visual", r"frozen: .*found 'visual'; a list is written as"),
     ("training.average", 1, r"training\.average"), ("training.learning_rate", 0, r"training\.learning_rate"),
 ])
 def test_mistakes_in_fields_are_named_in_one_line(field, value, message):

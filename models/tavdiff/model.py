@@ -14,8 +14,8 @@ from torch import Tensor
 from saliency_bench.data.clip import Clip
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import LoadOptions, Recipe, SlidingWindowModel, WindowBatch, Windows
-from saliency_bench.models.tavdiff.config import HERE, load_preset
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
+from saliency_bench.models.tavdiff.presets import HERE, load_preset
 from saliency_bench.models.tavdiff.weights import describe_weights, load_weights, save_weights, weights_name
 from saliency_bench.spec import Ablations
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
-from saliency_bench.models.tavdiff.config import parse, toml_text
 from saliency_bench.models.tavdiff.network import TAVDiff
+from saliency_bench.models.tavdiff.presets import parse, toml_text
 
 FORMAT = 1
 

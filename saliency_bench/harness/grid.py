@@ -27,7 +27,7 @@ from saliency_bench.data.dataset import Dataset, Sample
 from saliency_bench.data.resolve import resolve
 from saliency_bench.data.swap import swapped
 from saliency_bench.errors import UserError
-from saliency_bench.files import claim_each, write_json
+from saliency_bench.files import claim_each, locked, write_json
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.results import Cell, Results
 from saliency_bench.harness.run import Progress, Request, model_record, references
@@ -303,12 +303,13 @@ class _Grid:
     def cell(self, job: Job, record: Record) -> Cell:
         """Size and cost of a row; a time that was measured before is kept, so that tables stay as they are."""
         path = self.asked.out / "times.json"
-        times = json.loads(path.read_text()) if path.exists() else {}
         key = f"{job.training.folder} {json.dumps(job.row.run, sort_keys=True)}"
         model = self.model(job)
-        if key not in times:
-            times[key] = round(milliseconds(model, self.dataset, self.asked.batch), 3)
-            write_json(path, times)
+        with locked(path.with_name(".times.lock")):  # one process measures at a time
+            times = json.loads(path.read_text()) if path.exists() else {}
+            if key not in times:
+                times[key] = round(milliseconds(model, self.dataset, self.asked.batch), 3)
+                write_json(path, times)
         parameters = sum(p.numel() for p in model.parameters())
         denoiser = sum(p.numel() for n, p in model.named_parameters() if ".denoiser." in f".{n}")
         return Cell(parameters, denoiser, times[key], job.training.mode, record.spec.run_id)

@@ -56,9 +56,11 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 def stated(results: Results) -> str:
     """What holds for every table of the grid, in a sentence or two."""
     f = results.facts
-    changed = "".join(f", {key} = {value}" for key, value in f["settings"].items())
-    start = f", every row starting from {f['start']}," if f["start"] else ""
-    return (f"{f['model']}, preset {f['preset']}{changed},{start} trained for {f['steps']:,} steps of {f['batch']} "
+    same = [f"{key} = {', '.join(value) if isinstance(value, list) else value}" for key, value in f["settings"].items()]
+    if f["start"]:
+        same.append(f"every row starts from {f['start']}")
+    held = f" ({'; '.join(same)})" if same else ""
+    return (f"{f['model']}, preset {f['preset']}{held}, trained for {f['steps']:,} steps of {f['batch']} "
             f"windows in every row, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
             f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
             f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, "

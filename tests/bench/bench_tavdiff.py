@@ -19,8 +19,8 @@ from tabulate import tabulate
 from saliency_bench.harness.train import Wanted, train
 from saliency_bench.harness.training_loop import State
 from saliency_bench.models.adapter import WindowBatch
-from saliency_bench.models.tavdiff.config import load_preset
 from saliency_bench.models.tavdiff.network import TAVDiff
+from saliency_bench.models.tavdiff.presets import load_preset
 
 STEPS, TIME = 4, 500
 CASES = [("paper", 1, "float32"), ("paper", 4, "float32"), ("paper", 4, "bf16"), ("nano", 1, "float32"),
