@@ -194,13 +194,14 @@ class Start(_Spec):
 
 
 class Ablations(_Spec):
-    """The studies of a model; `mode` is the reference's.
+    """The studies of a model; `mode` is the reference's, `run` how weights are used where a row does not say.
 
     By preset: `steps`, the length of every training of a grid, and where they `start`, if not where the preset's recipe
     says.
     """
 
     mode: str
+    run: dict[str, Any] = Field(default_factory=dict)
     steps: dict[str, int]
     start: dict[str, Start] = Field(default_factory=dict)
     studies: dict[str, Study]

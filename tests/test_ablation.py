@@ -178,7 +178,7 @@ def results(seeds: int = 2) -> Results:
     cell = Cell(1000, 600, 2.5, "TAV", "run")
     facts = {"model": "m", "preset": "p", "mode": "TAV", "dataset": "d", "split": "test", "manifest": "abc",
              "videos": 3, "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "start": "", "settings": {},
-             "device": "cpu", "threads": 1}
+             "run": {}, "device": "cpu", "threads": 1}
     return Results({"s": study}, facts, pd.DataFrame(lines), {("s", "less"): cell, ("s", "more_1"): cell})
 
 

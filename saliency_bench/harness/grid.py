@@ -128,7 +128,8 @@ def plan(ablation: Ablation, ablations: Ablations) -> list[Job]:
     for study in ablation.studies:
         if study not in ablations.studies:
             raise UserError(f"{ablation.model} has no study {study}; it has {', '.join(ablations.studies)}, and all")
-    return [Job(study, row, _training(ablation, ablations, row, seed))
+    return [Job(study, row.model_copy(update={"run": {**ablations.run, **row.run}}),
+                _training(ablation, ablations, row, seed))
             for study in ablation.studies or ablations.studies
             for row in ablations.studies[study].rows for seed in range(ablation.seeds)]
 
@@ -297,7 +298,7 @@ class _Grid:
         return {"model": a.model, "preset": a.preset, "mode": ablations.mode, "dataset": self.dataset.name,
                 "split": self.dataset.split, "manifest": self.dataset.manifest, "videos": len(self.dataset),
                 "protocol": a.protocol, "seeds": a.seeds, "steps": self.steps, "batch": recipe.batch,
-                "start": start, "settings": common, "device": a.device.split(":")[0],
+                "start": start, "settings": common, "run": ablations.run, "device": a.device.split(":")[0],
                 "threads": torch.get_num_threads()}
 
     def cell(self, job: Job, record: Record) -> Cell:

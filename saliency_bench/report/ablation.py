@@ -57,11 +57,12 @@ def stated(results: Results) -> str:
     """What holds for every table of the grid, in a sentence or two."""
     f = results.facts
     same = [f"{key} = {', '.join(value) if isinstance(value, list) else value}" for key, value in f["settings"].items()]
+    used = "".join(f", used with {key} = {value} unless the row says otherwise" for key, value in f["run"].items())
     if f["start"]:
         same.append(f"every row starts from {f['start']}")
     held = f" ({'; '.join(same)})" if same else ""
     return (f"{f['model']}, preset {f['preset']}{held}, trained for {f['steps']:,} steps of {f['batch']} "
-            f"windows in every row, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
+            f"windows in every row{used}, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
             f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
             f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, "
             f"{f['device']}, {f['threads']} thread{'s' * (f['threads'] != 1)}.")
