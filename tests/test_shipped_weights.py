@@ -8,22 +8,32 @@ from pathlib import Path
 import pytest
 
 from saliency_bench.data.causal import open_test
+from saliency_bench.harness.diagnose import reliance
 from saliency_bench.harness.record import paired, skill
 from saliency_bench.harness.run import Request, run
 
-CLIPS = 12
+CLIPS = 24
 MODES = ("TAV", "AV", "TV", "TA", "V")
 # Better model, worse one.
-ORDER = [("tavdiff(TAV)", "tavdiff(AV)"), ("tavdiff(TAV)", "tavdiff(TV)"), ("tavdiff(AV)", "centre"),
-         ("tavdiff(TA)", "centre"), ("tavdiff(V)", "centre")]
+ORDER = [("tavdiff(TAV)", "tavdiff(AV)"), ("tavdiff(TAV)", "tavdiff(TV)"), ("tavdiff(AV)", "tavdiff(V)"),
+         ("tavdiff(TV)", "tavdiff(V)"), ("tavdiff(TA)", "centre"), ("tavdiff(V)", "centre")]
+SKILL = {"TAV": 0.75, "AV": 0.75, "TV": 0.75, "TA": 0.5, "V": 0.85}  # of all 48 clips it is .87, .94, .92, .97, .98
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def few():
     dataset = open_test()
-    few = replace(dataset, names=dataset.names[:CLIPS])
-    out: Path = tmp_path_factory.mktemp("runs")
+    return replace(dataset, names=dataset.names[:CLIPS])
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def records(few, out):
     return run(Request("tavdiff", MODES, out=out), [few])
 
 
@@ -38,14 +48,14 @@ def test_beats_beyond_the_paired_interval(records, better, worse):
         assert mean > low > 0
 
 
-def test_a_caption_adds_to_sight(records):
-    # Its worth varies between clips: the interval of so few is too wide to ask for more than the mean.
-    for metric in ("CC", "NSS"):
-        assert paired(row(records, "tavdiff(TV)"), row(records, "tavdiff(V)"), metric)[0] > 0
-
-
 def test_no_model_knows_more_than_its_oracle(records):
     for mode in MODES:
         model, oracle = row(records, f"tavdiff({mode})"), row(records, f"oracle({mode})")
         assert model.metric("CC")["mean"] < oracle.metric("CC")["mean"]
-    assert 0.4 < skill(row(records, "tavdiff(TAV)"), records) < 1
+        assert SKILL[mode] < skill(row(records, f"tavdiff({mode})"), records) < 1
+
+
+def test_another_clips_sound_or_caption_costs_more_than_its_interval(few, out, records):
+    for found in reliance(Request("tavdiff", ("TAV", "AV", "TV", "TA"), out=out), few):
+        mean, low, _ = found.drops["CC"]
+        assert mean > low > 0, (found.mode, found.modality)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from saliency_bench.errors import UserError
-from saliency_bench.models.tavdiff import config as config_module
+from saliency_bench.models.tavdiff import presets as presets_module
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.presets import load_preset, parse, toml_text
@@ -69,9 +69,9 @@ def sampled(model: TAVDiff, **kind) -> torch.Tensor:
 
 
 def test_every_option_of_the_readme_is_a_field_with_a_tested_reading():
-    table = (Path(config_module.__file__).parent / "README.md").read_text().split("| # |")[1].split("\n\n")[0]
+    table = (Path(presets_module.__file__).parent / "README.md").read_text().split("| # |")[1].split("\n\n")[0]
     section, named = "", set()
-    sections = {name for name, field in config_module.TAVDiffConfig.model_fields.items()}
+    sections = {name for name, field in presets_module.TAVDiffConfig.model_fields.items()}
     for code in re.findall(r"`([^`]+)`", "\n".join(line.rsplit("|", 2)[1] for line in table.splitlines())):
         name = code.split(" =")[0]
         if name.startswith("."):
@@ -329,11 +329,11 @@ def test_presets_survive_being_written_and_read(preset):
     assert read.model_copy(update={"training": c.training}) == c and "training" not in c.describe()
 
 
-@pytest.mark.parametrize("preset", config_module.presets())
+@pytest.mark.parametrize("preset", presets_module.presets())
 def test_the_card_states_the_presets(preset):
-    card = tomllib.loads((Path(config_module.__file__).parent / "card.toml").read_text())
+    card = tomllib.loads((Path(presets_module.__file__).parent / "card.toml").read_text())
     c = load_preset(preset)
-    assert card["modes"] == list(MODES) and sorted(card["presets"]) == config_module.presets()
+    assert card["modes"] == list(MODES) and sorted(card["presets"]) == presets_module.presets()
     assert card["presets"][preset] == {
         "frames": c.window.frames, "size": list(c.window.size), "denoising_steps": c.sampling.steps,
         "sound": f"{c.audio.rate:,} Hz mono, {c.audio.buffer:,} samples"}
@@ -341,7 +341,7 @@ def test_the_card_states_the_presets(preset):
 
 def test_presets_train_as_the_readme_says():
     fields = ("learning_rate", "warmup", "schedule", "keep", "epochs", "average", "precision")
-    recipes = {name: load_preset(name).training for name in config_module.presets()}
+    recipes = {name: load_preset(name).training for name in presets_module.presets()}
     assert {name: tuple(getattr(r, f) for f in fields) for name, r in recipes.items()} == {
         "paper": (1e-4, 0, "plateau", "best", 80, 0.0, "float32"),
         "small": (3e-4, 200, "plateau", "best", 80, 0.999, "bf16"),

@@ -116,6 +116,9 @@ class TAVDiffModel(SlidingWindowModel):
         """
         other, record = load_weights(path)
         given, own = other.state_dict(), self.network.state_dict()
+        names = sorted({k.partition(".")[0] for k in own})
+        if unknown := [part for part in parts if part not in names]:
+            raise UserError(f"--init-parts {unknown[0]}: expected parts of this network ({', '.join(names)})")
         wanted = [k for k in own if not parts or k.partition(".")[0] in parts]
         fits = {k: given[k] for k in wanted if k in given and own[k].shape == given[k].shape}
         if parts and len(fits) < len(wanted):

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,6 +151,9 @@ def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pic
     """Train and score what is missing of the grid, and return all of it, with pictures of its first clips."""
     watch = watch or Watch()
     factory = registry.load("models", ablation.model)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("ablate: expected to be started by itself, found a launcher of several processes; start "
+                        "`saliency-bench ablate` once for every process, and they share the grid")
     if not hasattr(factory, "ablations"):
         raise UserError(f"{ablation.model} has no studies; a model has them that defines ablations()")
     ablations: Ablations = factory.ablations()
@@ -162,13 +167,14 @@ def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pic
     trainings = list(dict.fromkeys(job.training for job in jobs))
     for training in trainings:
         factory.recipe(ablation.preset, json.loads(training.options))  # raises for settings that do not fit together
+    for training in trainings:  # those that are there already: with these settings?
+        if grid.weights(training).exists():
+            grid.train(training)
     for training in claim_each(trainings, grid.lock, lambda t: grid.weights(t).exists()):
         watch.begins(f"training {training.folder}", trainings.index(training), len(trainings))
         grid.train(training)
         for job in (j for j in jobs if j.training == training):
             grid.score(job)
-    for training in trainings:  # those that were there already: with these settings?
-        grid.train(training)
     return grid.collect(jobs, ablations), grid.pictures(jobs)
 
 
@@ -218,7 +224,8 @@ class _Grid:
         return train(Wanted(a.model, training.mode, a.preset, a.dataset, a.fold, a.data_root, steps=self.steps,
                             seed=training.seed, device=a.device, workers=a.workers,
                             out=a.out / "trainings" / training.folder, options=json.loads(training.options),
-                            init=self.init, init_parts=() if self.start is None else self.start.parts),
+                            init=self.init,
+                            init_parts=() if self.start is None else self.start.parts, pretrain=not a.scratch),
                      self.watch.training).weights
 
     def request(self, job: Job) -> Request:
@@ -267,7 +274,8 @@ class _Grid:
             model = self.model(job)
             if not responses and hasattr(model, "responses") and {"T", "V"} <= set(job.training.mode) \
                     and not (job.row.train or job.row.swap):
-                responses = [self._response(model, i) for i in range(min(CLIPS, len(self.dataset)))]
+                with suppress(UserError):  # a network whose words answer to no image
+                    responses = [self._response(model, i) for i in range(min(CLIPS, len(self.dataset)))]
         return Pictures(strips, responses)
 
     def _strip(self, jobs: Sequence[Job], video: str) -> Strip:
@@ -304,7 +312,9 @@ class _Grid:
     def cell(self, job: Job, record: Record) -> Cell:
         """Size and cost of a row; a time that was measured before is kept, so that tables stay as they are."""
         path = self.asked.out / "times.json"
-        key = f"{job.training.folder} {json.dumps(job.row.run, sort_keys=True)}"
+        a = self.asked
+        key = " ".join(map(str, (a.preset, a.device, torch.get_num_threads(), a.batch, job.training.folder,
+                                 json.dumps(job.row.run, sort_keys=True))))
         model = self.model(job)
         with locked(path.with_name(".times.lock")):  # one process measures at a time
             times = json.loads(path.read_text()) if path.exists() else {}

@@ -139,9 +139,14 @@ def skill(record: Record, records: Sequence[Record], metric: str = "CC", gap: fl
 
     if record.spec.model in REFERENCES:
         return None
-    floor, top = mean("centre", ""), mean("oracle", record.spec.mode)
-    score = record.metric(metric)["mean"]
-    return (score - floor) / (top - floor) if score is not None and top - floor >= gap else None
+    return skill_of(record.metric(metric)["mean"], mean("centre", ""), mean("oracle", record.spec.mode), gap)
+
+
+def skill_of(score: float | None, floor: float | None, top: float | None, gap: float = 0.15) -> float | None:
+    """(score - floor) / (top - floor); None where one is missing or the two are less than `gap` apart."""
+    if score is None or floor is None or top is None or not top - floor >= gap:
+        return None
+    return (score - floor) / (top - floor)
 
 
 def paired(a: Record, b: Record, metric: str) -> tuple[float, float, float] | None:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic, write_json
+from saliency_bench.harness.record import skill_of
 from saliency_bench.metrics.stats import Difference, Interval, bootstrap_mean, paired_difference
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.spec import Row, Study
@@ -42,7 +43,8 @@ class Summary(NamedTuple):
     metrics  : mean over seeds and videos, with the interval over videos
     seeds    : s.d. of the set's score over seeds, NaN for one seed
     against  : label of the row it is compared with, "" for that row itself
-    gains    : paired differences over videos from that row, by metric
+    gains    : paired differences over videos from that row, by metric; the trainings are taken as they are
+    by_seed  : differences of CC from that row, by seed: how far a training's luck moves it
     skill    : of CC, where the set has oracles
     """
 
@@ -51,6 +53,7 @@ class Summary(NamedTuple):
     seeds: dict[str, float]
     against: str
     gains: dict[str, Difference]
+    by_seed: list[float]
     skill: float | None
     cell: Cell
 
@@ -106,7 +109,7 @@ class Results:
     def reference(self, label: str, metric: str = "CC") -> float | None:
         """The set's score of a reference row, None where there is none."""
         table = self._of("", label)
-        return None if table.empty else float(np.average(table[metric], weights=table["times"]))
+        return None if table.empty else _means(table)[metric]
 
     def _of(self, study: str, row: str) -> pd.DataFrame:
         return self.scores[(self.scores["study"] == study) & (self.scores["row"] == row)]
@@ -117,14 +120,18 @@ class Results:
     def _summary(self, study: str, row: Row, against: str) -> Summary:
         mine, cell = self.videos(study, row.label), self.cells[study, row.label]
         metrics = {m: bootstrap_mean(mine[m], weights=mine["times"]) for m in HEADLINE}
-        by_seed = [_means(table) for _, table in self._of(study, row.label).groupby("seed")]
+        by_seed = self._by_seed(study, row.label)
         spread = {m: float(np.std([s[m] for s in by_seed], ddof=1)) if len(by_seed) > 1 else np.nan for m in HEADLINE}
         other = self.videos(study, against)
         gains = {} if against == row.label else {
             m: paired_difference(mine[m], other[m].reindex(mine.index), weights=mine["times"]) for m in HEADLINE}
+        each = [a["CC"] - b["CC"] for a, b in zip(by_seed, self._by_seed(study, against), strict=True)] if gains else []
         floor, top = self.reference("centre"), self.reference(f"oracle({cell.mode})")
-        skill = None if floor is None or top is None or row.swap else (metrics["CC"].mean - floor) / (top - floor)
-        return Summary(row.label, metrics, spread, "" if against == row.label else against, gains, skill, cell)
+        skill = None if row.swap else skill_of(metrics["CC"].mean, floor, top)
+        return Summary(row.label, metrics, spread, "" if against == row.label else against, gains, each, skill, cell)
+
+    def _by_seed(self, study: str, row: str) -> list[dict[str, float]]:
+        return [_means(table) for _, table in self._of(study, row).groupby("seed")]
 
 
 def _means(table: pd.DataFrame) -> dict[str, float]:

@@ -149,6 +149,8 @@ def _spec(wanted: Wanted, recipe: Recipe, dataset: Dataset, start: str, known: T
 
 def _after_pretraining(wanted: Wanted, recipe: Recipe, dataset: Dataset, progress: Report) -> Wanted:
     """With the weights of the training that the recipe wants before this one, made now if they are not there."""
+    if wanted.init_parts and wanted.init is None:
+        raise UserError("--init-parts: expected --init FILE, whose parts are taken over; found none")
     before = recipe.pretrain
     if before is None or wanted.init is not None or not wanted.pretrain or not set(before.mode) <= set(wanted.mode):
         return wanted

@@ -10,6 +10,7 @@ every batch; it is the same training, since what is random belongs to the window
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,7 @@ Report = Callable[[State], None]
 
 
 class Diverged(ArithmeticError):
-    """A step whose loss or gradient is not finite."""
+    """A step whose loss or gradient, or a check whose loss, is not finite."""
 
 
 def rate_at(step: int, spec: TrainSpec) -> float | None:
@@ -148,6 +149,8 @@ class Run:
             if seen == len(batch):
                 log.maps(step, batch, density, self.model)
         held_out = self.processes.ratio(total, seen)
+        if not math.isfinite(held_out):
+            raise Diverged(f"held-out loss {held_out:.3g}")
         if self.spec.keep == "best" and all(held_out < c.loss for c in self.checks):
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
         if learning is not None:
@@ -201,13 +204,13 @@ def loop(run: Run, folder: Path, workers: int, report: Report) -> None:
             waited += time.perf_counter() - before
             try:
                 run.losses.append(run.step(step, *batch))
+                done = step + 1
+                if len(run.held_out) and (done % spec.check == 0 or done == spec.steps):
+                    run.check(done, workers, log)
             except Diverged as error:
                 left = f"the state after step {kept} is kept in {path}" if kept else "nothing was saved before"
                 raise UserError(f"{folder}: the training diverged at step {step + 1} of {spec.steps} ({error}); "
                                 f"{left}; train with a lower --learning-rate and another --out") from None
-            done = step + 1
-            if len(run.held_out) and (done % spec.check == 0 or done == spec.steps):
-                run.check(done, workers, log)
             now = time.perf_counter()
             run.seconds, run.waited = spent + now - started, waited
             state = State(done, spec.steps, float(np.mean(run.losses[-50:])), run.rate,

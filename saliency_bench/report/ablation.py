@@ -56,7 +56,8 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 def stated(results: Results) -> str:
     """What holds for every table of the grid, in a sentence or two."""
     f = results.facts
-    same = [f"{key} = {', '.join(value) if isinstance(value, list) else value}" for key, value in f["settings"].items()]
+    plain = {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in f["settings"].items()}
+    same = [f"{key} = {value}" for key, value in plain.items()]
     used = "".join(f", used with {key} = {value} unless the row says otherwise" for key, value in f["run"].items())
     if f["start"]:
         same.append(f"every row starts from {f['start']}")
@@ -64,7 +65,8 @@ def stated(results: Results) -> str:
     return (f"{f['model']}, preset {f['preset']}{held}, trained for {f['steps']:,} steps of {f['batch']} "
             f"windows in every row{used}, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
             f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
-            f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. ms/frame: forward pass, "
+            f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. Intervals take the trainings as "
+            f"they are: a difference whose sign changes by seed is not one of the methods. ms/frame: forward pass, "
             f"{f['device']}, {f['threads']} thread{'s' * (f['threads'] != 1)}.")
 
 
@@ -80,12 +82,12 @@ def table(results: Results, study: str, plain: bool = False) -> str:
     """The study's table; without bold where it is `plain`."""
     rows = results.summaries(study)
     best = _best(rows)
-    heads = ["", *HEADLINE, f"{GAIN}, paired difference", "skill", "parameters", "ms/frame"]
+    heads = ["", *HEADLINE, f"{GAIN}, paired difference", "by seed", "skill", "parameters", "ms/frame"]
     body = []
     for i, row in enumerate(rows):
         values = [_interval(row, m, not plain and best[m] == i) for m in HEADLINE]
-        body.append([row.label, *values, _gain(row), _number(row.skill, ".2f"),
-                     f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
+        body.append([row.label, *values, _gain(row), ", ".join(f"{x:+.3f}" for x in row.by_seed),
+                     _number(row.skill, ".2f"), f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
@@ -107,7 +109,8 @@ def csv_text(results: Results, study: str) -> str:
     heads.append("against")
     for metric in HEADLINE:
         heads += [f"{metric} difference", f"{metric} difference low", f"{metric} difference high"]
-    writer.writerow([*heads, "videos", "skill", "parameters", "denoiser parameters", "ms per frame"])
+    writer.writerow([*heads, "CC differences by seed", "videos", "skill", "parameters", "denoiser parameters",
+                     "ms per frame"])
     for row, given in zip(results.summaries(study), results.studies[study].rows, strict=True):
         line: list[object] = [row.label, row.cell.mode, given.line, "" if given.x is None else f"{given.x:g}"]
         for metric in HEADLINE:
@@ -116,6 +119,7 @@ def csv_text(results: Results, study: str) -> str:
         for metric in HEADLINE:
             gain = row.gains.get(metric)
             line += ["", "", ""] if gain is None else [_number(x, ".6f", "") for x in gain[:3]]
+        line.append(" ".join(f"{x:.6f}" for x in row.by_seed))
         writer.writerow([*line, row.metrics[GAIN].n, _number(row.skill, ".4f", ""), row.cell.parameters,
                          row.cell.denoiser, f"{row.cell.ms_per_frame:.3f}"])
     return out.getvalue()
