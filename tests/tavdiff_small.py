@@ -19,7 +19,7 @@ SMALL = {
     # The paper's reading of what nano does otherwise.
     "visual.time": "tokens", "denoiser.packing": "joint", "text.embed_scale": 1.0, "text.skip": [],
     "sitr.response": "residual", "sitr.qk_norm": False, "sitr.centre": False, "sitr.positions": False,
-    "sitr.bias_start": 0.0,
+    "sitr.bias_start": 0.0, "sampling.steps": 4,
     "denoiser.width": 32, "denoiser.depth": 2, "denoiser.heads": 2, "denoiser.time_width": 16,
 }
 CAPTIONS = ["a red circle", "a blue star, upper left", "a green cross", "the orange triangle, lower middle",
