@@ -148,8 +148,23 @@ def test_a_grid_that_was_stopped_goes_on_to_the_same_tables(two_clips, tmp_path,
 
 def test_other_settings_in_the_same_folder_are_refused(two_clips, tmp_path):
     ablate(two_clips(tmp_path, studies=("decoder",), seeds=1))
+    trained = sorted(tmp_path.rglob("*.safetensors"))
     with pytest.raises(UserError, match=r"other settings \(steps"):
-        ablate(two_clips(tmp_path, studies=("decoder",), seeds=1, steps=4))
+        ablate(two_clips(tmp_path, studies=("text", "decoder"), seeds=1, steps=4))
+    assert sorted(tmp_path.rglob("*.safetensors")) == trained
+
+
+def test_a_network_without_responses_has_tables_all_the_same(two_clips, tmp_path):
+    settings = {k: v for k, v in SMALL.items() if not k.startswith("sitr.")}
+    settings |= {"sitr.width": 16, "sitr.fusion": "concatenate", "training.batch": 2, "training.validation": 0}
+    results, pictures = ablate(two_clips(tmp_path, seeds=1, settings=settings))
+    assert not pictures.responses and [s.label for s in results.summaries("decoder")] == ["Regression", "Diffusion"]
+
+
+def test_a_launcher_of_processes_is_refused(two_clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="once for every process"):
+        ablate(two_clips(tmp_path))
 
 
 def test_a_setting_that_a_row_cannot_have_is_refused_before_anything_is_trained(two_clips, tmp_path):
@@ -198,6 +213,7 @@ def test_best_is_bold_and_everything_is_escaped():
     assert r"\textbf{0.505}" in tex and r"more\_1" in tex and r"\toprule" in tex
     row = next(csv.DictReader(csv_text(results(), "s").splitlines()))
     assert row["row"] == "less" and float(row["CC difference"]) == pytest.approx(-0.1) and row["videos"] == "3"
+    assert [float(x) for x in row["CC differences by seed"].split()] == pytest.approx([-0.1, -0.1])
 
 
 def test_broken_results_are_named(tmp_path):

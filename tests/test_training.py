@@ -52,6 +52,22 @@ def test_held_out_videos_are_never_learned_from_and_are_the_same_for_every_seed(
     assert min(hold_out(open_training(0), 0.1).held_out) > 10**8
 
 
+def test_a_check_that_is_not_finite_stops_the_training(tmp_path, monkeypatch):
+    loss = TAVDiffModel.loss
+    monkeypatch.setattr(TAVDiffModel, "loss", lambda self, *a: loss(self, *a) * (1 if self.training else float("nan")))
+    with pytest.raises(UserError, match=r"diverged at step \d of 8 .held-out loss nan"):
+        train(wanted(tmp_path))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_parts_are_taken_from_weights_and_by_name(tmp_path):
+    with pytest.raises(UserError, match=r"--init-parts: expected --init FILE"):
+        train(wanted(tmp_path / "a", init_parts=("audio",)))
+    shipped = TAVDiffModel.shipped("nano", "TA")
+    with pytest.raises(UserError, match=r"--init-parts oudio: expected parts of this network \(audio, "):
+        train(wanted(tmp_path / "b", init=shipped, init_parts=("audio", "oudio")))
+
+
 def test_an_epoch_shows_every_learned_video_once_in_an_order_of_its_own():
     dataset, seen = listed(), []
     items = Items(dataset, TAVDiffModel.create("TA"), spec(validation=0.2))

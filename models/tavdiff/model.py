@@ -30,7 +30,7 @@ SHORT = {"steps": "sampling.steps", "samples": "sampling.samples"}
 class TAVDiffModel(SlidingWindowModel):
     """TAVDiff with weights of one mode.
 
-    Options: `preset` ("nano", "paper"), `steps`, `samples` (maps averaged per frame), any `sampling.*` or
+    Options: `preset` ("nano", "small", "paper"), `steps`, `samples` (maps averaged per frame), any `sampling.*` or
     `diffusion.clamp|times|final` field, and `untrained=true` for random weights, which then allows every
     field.
     """

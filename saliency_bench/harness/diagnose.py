@@ -63,14 +63,19 @@ def spread(request: Request, dataset: Dataset, seeds: int = 5, samples: str = "s
     for mode in load_models(request):
         records = [_record(replace(request, modes=(mode,), seed=seed), mode, dataset, progress)
                    for seed in range(seeds)]
-        scores = {m: [float(r.metric(m)["mean"] or np.nan) for r in records] for m in HEADLINE}
+        scores = {m: [_mean(r, m) for r in records] for m in HEADLINE}
         mean_map = None
         if any(len(set(values)) > 1 for values in scores.values()):
             mean = _record(replace(request, modes=(mode,), options={**request.options, samples: seeds}), mode, dataset,
                            progress)
-            mean_map = {m: float(mean.metric(m)["mean"] or np.nan) for m in HEADLINE}
+            mean_map = {m: _mean(mean, m) for m in HEADLINE}
         found.append(Spread(mode, scores, mean_map))
     return found
+
+
+def _mean(record: Record, metric: str) -> float:
+    found = record.metric(metric)["mean"]
+    return np.nan if found is None else float(found)
 
 
 def _record(request: Request, mode: str, dataset: Dataset, progress: Progress | None) -> Record:
