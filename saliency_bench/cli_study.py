@@ -101,8 +101,9 @@ def ablate(
 
     Started in several processes at once the grid is shared among them.
     """
-    from saliency_bench.harness.grid import Ablation, ablate
+    from saliency_bench.harness.grid import ablate
     from saliency_bench.harness.run import choose_device
+    from saliency_bench.harness.studies import Ablation
     from saliency_bench.report.ablation import publish
     from saliency_bench.report.progress import GridBars
 

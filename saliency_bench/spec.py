@@ -134,6 +134,7 @@ class TrainSpec(Settings):
     init_parts: tuple[str, ...] = Field(default=(), description="parts of the network that are taken over from them; "
                                         "all that fits where empty")
     options: dict[str, Any] = Field(default_factory=dict)
+    network: str = Field(default="", description="hash of what preset and options make of the network")
     version: str = __version__
 
     @field_validator("mode")

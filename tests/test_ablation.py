@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 
 from saliency_bench.data.causal import open_test
 from saliency_bench.errors import UserError
-from saliency_bench.harness import grid, training_loop
-from saliency_bench.harness.grid import Ablation, ablate, plan
+from saliency_bench.harness import grid, training_data, training_loop
+from saliency_bench.harness.grid import ablate
 from saliency_bench.harness.results import Cell, Results
+from saliency_bench.harness.studies import Ablation, plan
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.presets import load_preset
@@ -159,6 +161,44 @@ def test_a_network_without_responses_has_tables_all_the_same(two_clips, tmp_path
     settings |= {"sitr.width": 16, "sitr.fusion": "concatenate", "training.batch": 2, "training.validation": 0}
     results, pictures = ablate(two_clips(tmp_path, seeds=1, settings=settings))
     assert not pictures.responses and [s.label for s in results.summaries("decoder")] == ["Regression", "Diffusion"]
+
+
+def test_a_study_that_comes_later_joins_those_that_are_there(two_clips, tmp_path):
+    for study in ("decoder", "text"):
+        publish(*ablate(two_clips(tmp_path, studies=(study,), seeds=1)), tmp_path)
+    joined = Results.load(tmp_path)
+    assert set(joined.studies) == {"decoder", "text"} and not joined.scores.duplicated(["study", "row", "video"]).any()
+    with pytest.raises(UserError, match=r"other settings \(seeds\).*or ask for decoder too"):
+        ablate(two_clips(tmp_path, studies=("text",), seeds=2))
+    with pytest.raises(UserError, match=r"other settings \(protocol\)"):
+        ablate(two_clips(tmp_path, studies=("text", "decoder"), seeds=1, protocol="mit"))
+
+
+def test_a_training_that_diverges_costs_its_own_study_alone(two_clips, tmp_path, monkeypatch):
+    loss = TAVDiffModel.loss
+    monkeypatch.setattr(TAVDiffModel, "loss", lambda self, *a: loss(self, *a) * (
+        float("nan") if self.network.config.diffusion.objective == "regression" else 1))
+    said = []
+
+    class Hears(grid.Watch):
+        def lost(self, studies, why):
+            said.append((studies, why))
+
+    asked = two_clips(tmp_path, studies=("decoder", "text"), seeds=1)
+    results, _ = ablate(asked, Hears())
+    assert list(results.studies) == ["text"] and said[0][0] == ["decoder"] and "training.learning_rate" in said[0][1]
+    with pytest.raises(UserError, match="diverged at step 1"):
+        ablate(two_clips(tmp_path, studies=("decoder",), seeds=1))
+
+
+def test_the_training_before_is_made_once_for_all_modes_with_its_settings(two_clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_data, "ENDLESS_EPOCH", 4)
+    monkeypatch.setattr(grid, "start_of", lambda *a: None)
+    before = {"dataset": "avt-causal", "mode": "V"}
+    asked = two_clips(tmp_path, studies=("modes",), seeds=1)
+    ablate(replace(asked, scratch=False, settings={**asked.settings, "training.pretrain": before,
+                                                   "training.epochs": 1}))
+    assert len(list(tmp_path.glob("trainings/before-*/*/*.safetensors"))) == 1
 
 
 def test_a_launcher_of_processes_is_refused(two_clips, tmp_path, monkeypatch):

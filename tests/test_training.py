@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from saliency_bench.data.causal import open_training
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
 from saliency_bench.harness import training_data, training_loop
+from saliency_bench.harness.processes import Processes
 from saliency_bench.harness.train import Wanted, train
 from saliency_bench.harness.training_data import HeldOut, Items, epoch_windows, hold_out
 from saliency_bench.models.tavdiff.model import TAVDiffModel
@@ -58,6 +60,55 @@ def test_a_check_that_is_not_finite_stops_the_training(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"diverged at step \d of 8 .held-out loss nan"):
         train(wanted(tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_preset_that_has_changed_is_another_training(tmp_path, monkeypatch):
+    train(wanted(tmp_path))
+    monkeypatch.setattr(TAVDiffModel, "network_name", staticmethod(lambda *a: "another"))
+    with pytest.raises(UserError, match=r"other settings \(network\)"):
+        train(wanted(tmp_path))
+
+
+def test_what_weights_depend_on_names_the_network():
+    name = TAVDiffModel.network_name
+    assert name("nano") == name("nano", {"sampling.steps": 9, "training.batch": 3})
+    assert len({name("nano"), name("small"), name("nano", {"diffusion.signal_scale": 1.0})}) == 3
+
+
+def test_held_out_frames_have_a_truth():
+    dataset, model, half = listed(4), TAVDiffModel.create("TA"), spec(validation=0.5)
+    blind = HeldOut(replace(dataset, samples=_Blind(dataset.samples, 0)), model, half)
+    with pytest.raises(UserError, match="is held out, and no frame of it has a density"):
+        blind[0]
+    few = HeldOut(replace(dataset, samples=_Blind(dataset.samples, 1)), model, half)
+    assert all(density.any() for _, density in (few[i] for i in range(len(few))))
+
+
+class _Blind:
+    """Samples whose truth is empty but for the first `seen` frames."""
+
+    def __init__(self, samples, seen):
+        self.samples, self.seen = samples, seen
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        sample = self.samples[i]
+        truth = SimpleNamespace(frame=lambda k: SimpleNamespace(
+            density=sample.truth.frame(k).density * (k < self.seen)))
+        return SimpleNamespace(name=sample.name, clip=sample.clip, truth=truth)
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_gradients_that_overflow_are_skipped_as_long_as_scaling_can_help(tmp_path, monkeypatch, skips):
+    monkeypatch.setattr(Processes, "skips", property(lambda self: skips))
+    monkeypatch.setattr(Processes, "clip", lambda self, *a: torch.tensor(float("inf")))
+    if skips:
+        assert train(wanted(tmp_path, steps=1)).steps == 1
+    else:
+        with pytest.raises(UserError, match="norm of its gradient inf"):
+            train(wanted(tmp_path, steps=1))
 
 
 def test_parts_are_taken_from_weights_and_by_name(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,6 +93,13 @@ class TAVDiffModel(SlidingWindowModel):
     def recipe(preset: str = "nano", options: Mapping[str, Any] | None = None) -> Recipe:
         """How a preset is trained: its section [training]."""
         return load_preset(preset, options).training
+
+    @staticmethod
+    def network_name(preset: str = "nano", options: Mapping[str, Any] | None = None) -> str:
+        """A hash of every choice that trained weights depend on, whatever the preset's file says tomorrow."""
+        choices = load_preset(preset, options).describe()
+        choices.pop("sampling")
+        return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:12]
 
     @staticmethod
     def ablations() -> Ablations:

@@ -9,13 +9,10 @@ in several processes at once they share the work.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,64 +27,18 @@ from saliency_bench.data.resolve import resolve
 from saliency_bench.data.swap import swapped
 from saliency_bench.errors import UserError
 from saliency_bench.files import claim_each, locked, write_json
+from saliency_bench.harness import processes
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.results import Cell, Results
 from saliency_bench.harness.run import Progress, Request, model_record, references
 from saliency_bench.harness.store import Store
-from saliency_bench.harness.train import Wanted, train
-from saliency_bench.harness.training_loop import State
-from saliency_bench.spec import Ablations, LoadOptions, Row, Start
+from saliency_bench.harness.studies import Ablation, Job, Training, plan, start_of
+from saliency_bench.harness.train import Wanted, pretrained, train
+from saliency_bench.harness.training_loop import State, TrainingDiverged
+from saliency_bench.spec import Ablations, LoadOptions, Start
 
 CLIPS = 4  # that figures show
 REPEATS = 5  # of which the fastest is a row's time
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """A grid as a caller asks for it.
-
-    studies  : names out of the model's; all where empty
-    seeds    : trainings of every cell, from seed 0 on
-    steps    : optimiser steps of every training, in place of the model's own number for the preset
-    settings : the model's settings, for every cell
-    scratch  : begin with random weights also where the studies start from shipped ones
-    """
-
-    model: str
-    studies: tuple[str, ...] = ()
-    preset: str = "nano"
-    dataset: str = "avt-causal"
-    fold: int | None = None
-    data_root: Path | None = None
-    seeds: int = 3
-    steps: int | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    scratch: bool = False
-    protocol: str = "av6-clean"
-    device: str = "cpu"
-    workers: int = 1
-    batch: int = 8
-    out: Path = Path("runs/ablate")
-
-
-class Training(NamedTuple):
-    """What a training of the grid is determined by; `options` is canonical JSON."""
-
-    mode: str
-    options: str
-    seed: int
-
-    @property
-    def folder(self) -> str:
-        return f"{self.mode}-{hashlib.sha256(self.options.encode()).hexdigest()[:8]}-seed{self.seed}"
-
-
-class Job(NamedTuple):
-    """A training's weights, used as a row says."""
-
-    study: str
-    row: Row
-    training: Training
 
 
 class Strip(NamedTuple):
@@ -124,34 +75,14 @@ class Watch:
 
     def begins(self, what: str, done: int, total: int) -> None: ...
 
-
-def plan(ablation: Ablation, ablations: Ablations) -> list[Job]:
-    """Every (study, row, seed) that was asked for; raises `UserError` for a study that the model does not have."""
-    for study in ablation.studies:
-        if study not in ablations.studies:
-            raise UserError(f"{ablation.model} has no study {study}; it has {', '.join(ablations.studies)}, and all")
-    return [Job(study, row.model_copy(update={"run": {**ablations.run, **row.run}}),
-                _training(ablation, ablations, row, seed))
-            for study in ablation.studies or ablations.studies
-            for row in ablations.studies[study].rows for seed in range(ablation.seeds)]
-
-
-def _training(ablation: Ablation, ablations: Ablations, row: Row, seed: int) -> Training:
-    start = _start(ablation, ablations)
-    options = {**({} if start is None else start.settings), **ablation.settings, **row.train,
-               **row.match.get(ablation.preset, {})}
-    return Training(row.mode or ablations.mode, json.dumps(options, sort_keys=True, separators=(",", ":")), seed)
-
-
-def _start(ablation: Ablation, ablations: Ablations) -> Start | None:
-    return None if ablation.scratch else ablations.start.get(ablation.preset)
+    def lost(self, studies: Sequence[str], why: str) -> None: ...
 
 
 def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pictures]:
     """Train and score what is missing of the grid, and return all of it, with pictures of its first clips."""
     watch = watch or Watch()
     factory = registry.load("models", ablation.model)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes.count() > 1:
         raise UserError("ablate: expected to be started by itself, found a launcher of several processes; start "
                         "`saliency-bench ablate` once for every process, and they share the grid")
     if not hasattr(factory, "ablations"):
@@ -163,19 +94,52 @@ def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pic
         raise UserError(f"{ablation.model} has no number of steps for its studies at preset {ablation.preset}; give "
                         "--steps")
     dataset = _dataset(ablation, jobs)
-    grid = _Grid(ablation, dataset, steps, factory, watch, _start(ablation, ablations))
+    grid = _Grid(ablation, dataset, steps, factory, watch, start_of(ablation, ablations))
     trainings = list(dict.fromkeys(job.training for job in jobs))
     for training in trainings:
         factory.recipe(ablation.preset, json.loads(training.options))  # raises for settings that do not fit together
+    facts = grid.facts(ablations)
+    before = _before(ablation.out, facts, {job.study for job in jobs})
     for training in trainings:  # those that are there already: with these settings?
         if grid.weights(training).exists():
             grid.train(training)
+    diverged: dict[Training, str] = {}
     for training in claim_each(trainings, grid.lock, lambda t: grid.weights(t).exists()):
         watch.begins(f"training {training.folder}", trainings.index(training), len(trainings))
-        grid.train(training)
+        try:
+            grid.train(training)
+        except TrainingDiverged as error:
+            diverged[training] = str(error)
+            continue
         for job in (j for j in jobs if j.training == training):
             grid.score(job)
-    return grid.collect(jobs, ablations), grid.pictures(jobs)
+    lost = {job.study for job in jobs if job.training in diverged}
+    jobs = [job for job in jobs if job.study not in lost]
+    if not jobs:
+        raise UserError(next(iter(diverged.values())))
+    for why in diverged.values():
+        watch.lost(sorted(lost), why)
+    results = grid.collect(jobs, ablations, facts)
+    return results if before is None else results.joined(before), grid.pictures(jobs)
+
+
+def _before(out: Path, facts: Mapping[str, Any], studies: set[str]) -> Results | None:
+    """What an earlier grid of the same facts left in the folder, whose other studies are kept.
+
+    More seeds, or another device, may replace all of its studies; anything else is refused before it is lost.
+    """
+    if not (out / "ablation.json").exists():
+        return None
+    found = Results.load(out)
+    changed = [key for key, value in json.loads(json.dumps(facts)).items() if found.facts.get(key) != value]
+    if not changed:
+        return found
+    others = sorted(set(found.studies) - studies)
+    if set(changed) <= {"seeds", "device", "threads"} and not others:
+        return None
+    also = f", or ask for {', '.join(others)} too" if set(changed) <= {"seeds", "device", "threads"} else ""
+    raise UserError(f"{out}: holds a grid with other settings ({', '.join(changed)}); give the same settings, another "
+                    f"--out{also}")
 
 
 def _dataset(ablation: Ablation, jobs: Sequence[Job]) -> Dataset:
@@ -221,12 +185,15 @@ class _Grid:
     def train(self, training: Training) -> Path:
         """Weights of a training; nothing is done for one that is complete."""
         a = self.asked
-        return train(Wanted(a.model, training.mode, a.preset, a.dataset, a.fold, a.data_root, steps=self.steps,
-                            seed=training.seed, device=a.device, workers=a.workers,
-                            out=a.out / "trainings" / training.folder, options=json.loads(training.options),
-                            init=self.init,
-                            init_parts=() if self.start is None else self.start.parts, pretrain=not a.scratch),
-                     self.watch.training).weights
+        before = a.out / "trainings" / f"before-{training.settings}"
+        wanted = Wanted(a.model, training.mode, a.preset, a.dataset, a.fold, a.data_root, steps=self.steps,
+                        seed=training.seed, device=a.device, workers=a.workers,
+                        out=a.out / "trainings" / training.folder, options=json.loads(training.options),
+                        init=self.init, init_parts=() if self.start is None else self.start.parts,
+                        pretrain=not a.scratch, before=before)
+        with locked(before.with_suffix(".lock")):  # made once for all modes with these settings
+            wanted = pretrained(wanted, self.watch.training)
+        return train(wanted, self.watch.training).weights
 
     def request(self, job: Job) -> Request:
         a = self.asked
@@ -242,7 +209,7 @@ class _Grid:
         return model_record(self.request(job), self.model(job), job.training.mode, dataset, self.protocol,
                             self.watch.bar)
 
-    def collect(self, jobs: Sequence[Job], ablations: Ablations) -> Results:
+    def collect(self, jobs: Sequence[Job], ablations: Ablations, facts: Mapping[str, Any]) -> Results:
         """Scores of all jobs and of the references, and what every row costs."""
         known: dict[tuple[Any, ...], Record] = {}
         scores, cells = [], {}
@@ -259,7 +226,7 @@ class _Grid:
         for record in references(request, modes, self.dataset, self.protocol, self.watch.bar):
             scores.append(_rows("", record.spec.label, 0, record))
         studies = {job.study: ablations.studies[job.study] for job in jobs}
-        return Results(studies, self.facts(ablations), pd.concat(scores, ignore_index=True), cells)
+        return Results(studies, facts, pd.concat(scores, ignore_index=True), cells)
 
     def pictures(self, jobs: Sequence[Job]) -> Pictures:
         """Strips of the studies that train their rows differently, and responses where the model has them."""

@@ -51,9 +51,10 @@ class Processes:
         return self.rank == 0
 
     @property
-    def scales(self) -> bool:
-        """Whether the loss is scaled, so that a step whose gradient overflows is left out."""
-        return self._accelerator.scaler is not None
+    def skips(self) -> bool:
+        """Whether a step whose gradient overflows is left out and the loss scaled down, as far as that can help."""
+        scaler = self._accelerator.scaler
+        return scaler is not None and scaler.get_scale() >= 1
 
     def prepare(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[Any, Any]:
         return tuple(self._accelerator.prepare(module, optimiser))  # type: ignore[return-value]

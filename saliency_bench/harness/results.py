@@ -96,6 +96,15 @@ class Results:
                             "run saliency-bench ablate again") from None
         return cls(studies, found["facts"], scores, cells)
 
+    def joined(self, other: Results) -> Results:
+        """With the studies of `other` that are not in these."""
+        more = [name for name in other.studies if name not in self.studies]
+        own = self.scores.loc[self.scores["study"] == "", "row"]
+        kept = other.scores["study"].isin(more) | ((other.scores["study"] == "") & ~other.scores["row"].isin(own))
+        return Results({**self.studies, **{name: other.studies[name] for name in more}}, self.facts,
+                       pd.concat([self.scores, other.scores[kept]], ignore_index=True),
+                       {**self.cells, **{key: cell for key, cell in other.cells.items() if key[0] in more}})
+
     def summaries(self, study: str) -> list[Summary]:
         """The rows of a study's table, in its order."""
         rows = self.studies[study].rows

@@ -53,6 +53,7 @@ class Wanted:
     init_parts : the parts of the network that are taken over from `init`, all where empty
     pretrain  : off leaves out the training before
     resume    : refuse to begin: there has to be a training to go on with
+    before    : folder of the training before, in place of `out`
     """
 
     model: str
@@ -74,6 +75,7 @@ class Wanted:
     pretrain: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     resume: bool = False
+    before: Path | None = None
 
 
 def train(wanted: Wanted, progress: Report = lambda state: None) -> Trained:
@@ -142,9 +144,20 @@ def _spec(wanted: Wanted, recipe: Recipe, dataset: Dataset, start: str, known: T
         return TrainSpec(model=wanted.model, mode=wanted.mode, dataset=dataset.name, fold=dataset.fold,
                          manifest=dataset.manifest, preset=wanted.preset, seed=wanted.seed, steps=steps,
                          check=max(1, math.ceil(windows / batch)), init=start,
-                         init_parts=wanted.init_parts if start else (), options=wanted.options, **settings)
+                         init_parts=wanted.init_parts if start else (), options=wanted.options,
+                         network=registry.load("models", wanted.model).network_name(wanted.preset, wanted.options),
+                         **settings)
     except ValueError as error:
         raise UserError(f"train: {' '.join(str(error).splitlines()[1:3])}") from error
+
+
+def pretrained(wanted: Wanted, progress: Report = lambda state: None) -> Wanted:
+    """`wanted` with the weights of the training that its recipe wants before it, made now if they are not there."""
+    recipe: Recipe = registry.load("models", wanted.model).recipe(wanted.preset, wanted.options)
+    if recipe.pretrain is None:
+        return wanted
+    dataset = resolve_training(wanted.dataset, wanted.seed, wanted.fold, data_root=wanted.data_root)
+    return _after_pretraining(wanted, recipe, dataset, progress)
 
 
 def _after_pretraining(wanted: Wanted, recipe: Recipe, dataset: Dataset, progress: Report) -> Wanted:
@@ -157,12 +170,13 @@ def _after_pretraining(wanted: Wanted, recipe: Recipe, dataset: Dataset, progres
     if wanted.mode == before.mode and dataset.name.lower() == before.dataset.lower():
         return wanted
     first = replace(wanted, mode=before.mode, dataset=before.dataset, fold=None, steps=None, epochs=None, minutes=None,
-                            pretrain=False, resume=False)
+                    pretrain=False, resume=False, out=wanted.before or wanted.out)
     try:
         return replace(wanted, init=train(first, progress).weights)
     except UserError as error:
         raise UserError(f"{error} (the recipe of {wanted.preset} first trains mode {before.mode} on {before.dataset}; "
-                        "--init FILE starts from other weights, --no-pretrain from none)") from None
+                        "--init FILE starts from other weights, --no-pretrain, in ablate --from-scratch, from none)"
+                        ) from None
 
 
 def _known_spec(folder: Path) -> TrainSpec | None:

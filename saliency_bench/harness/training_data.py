@@ -101,7 +101,10 @@ def _order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 class HeldOut(_Windows):
-    """Windows of held-out videos, evenly spread over each; their noise and times are the same at every check."""
+    """Windows of held-out videos, evenly spread over each; their noise and times are the same at every check.
+
+    A frame without truth gives way to the next one that has some.
+    """
 
     def __init__(self, dataset: Dataset, model: Any, spec: TrainSpec):
         super().__init__(dataset, model, spec)
@@ -113,8 +116,13 @@ class HeldOut(_Windows):
     def __getitem__(self, i: int) -> tuple[Any, np.ndarray]:
         video, part = divmod(i, self.each)
         sample = self.dataset.samples[self.split.held_out[video]]
-        frame = int((part + 0.5) / self.each * sample.clip.n_frames)
-        return self._item(sample, frame, sample.truth.frame(frame).density, (0, 3, i))
+        first, n = int((part + 0.5) / self.each * sample.clip.n_frames), sample.clip.n_frames
+        for frame in (*range(first, n), *range(first)):
+            density = sample.truth.frame(frame).density
+            if density.any():
+                return self._item(sample, frame, density, (0, 3, i))
+        raise UserError(f"{self.dataset.name}: {sample.name} is held out, and no frame of it has a density; leave it "
+                        "out of the training list")
 
 
 class Collate:

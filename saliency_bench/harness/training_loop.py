@@ -48,6 +48,10 @@ class State(NamedTuple):
 Report = Callable[[State], None]
 
 
+class TrainingDiverged(UserError):
+    """What a user is told of a training that diverged."""
+
+
 class Diverged(ArithmeticError):
     """A step whose loss or gradient, or a check whose loss, is not finite."""
 
@@ -122,7 +126,7 @@ class Run:
         self.processes.backward(loss)
         norm = self.processes.clip(self.model.parameters(), self.spec.clip_norm)
         loss = self.processes.mean(loss.detach())
-        if not (torch.isfinite(loss) and (torch.isfinite(norm) or self.processes.scales)):
+        if not (torch.isfinite(loss) and (torch.isfinite(norm) or self.processes.skips)):
             raise Diverged(f"loss {float(loss):.3g}, norm of its gradient {float(norm):.3g}")
         self.stepper.step()
         if self.average is not None:
@@ -209,8 +213,9 @@ def loop(run: Run, folder: Path, workers: int, report: Report) -> None:
                     run.check(done, workers, log)
             except Diverged as error:
                 left = f"the state after step {kept} is kept in {path}" if kept else "nothing was saved before"
-                raise UserError(f"{folder}: the training diverged at step {step + 1} of {spec.steps} ({error}); "
-                                f"{left}; train with a lower --learning-rate and another --out") from None
+                raise TrainingDiverged(f"{folder}: the training diverged at step {step + 1} of {spec.steps} ({error}); "
+                                       f"{left}; lower the rate (--set training.learning_rate=...) and give another "
+                                       "--out") from None
             now = time.perf_counter()
             run.seconds, run.waited = spent + now - started, waited
             state = State(done, spec.steps, float(np.mean(run.losses[-50:])), run.rate,

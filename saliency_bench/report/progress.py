@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -105,6 +106,10 @@ class GridBars(Watch):
     def begins(self, what: str, done: int, total: int) -> None:
         self._close()
         self.console.print(f"{what} ({done + 1} of {total})", highlight=False, soft_wrap=True)
+
+    def lost(self, studies: Sequence[str], why: str) -> None:
+        self._close()
+        self.console.print(f"no table for {', '.join(studies)}: {why}", highlight=False, markup=False, soft_wrap=True)
 
     def training(self, state: State) -> None:
         if self._train is None:
