@@ -89,15 +89,15 @@ def ablate(ablation: Ablation, watch: Watch | None = None) -> tuple[Results, Pic
         raise UserError(f"{ablation.model} has no studies; a model has them that defines ablations()")
     ablations: Ablations = factory.ablations()
     jobs = plan(ablation, ablations)
+    trainings = list(dict.fromkeys(job.training for job in jobs))
+    for training in trainings:
+        factory.recipe(ablation.preset, json.loads(training.options))  # raises for settings that do not fit together
     steps = ablation.steps or ablations.steps.get(ablation.preset)
     if steps is None:
         raise UserError(f"{ablation.model} has no number of steps for its studies at preset {ablation.preset}; give "
                         "--steps")
     dataset = _dataset(ablation, jobs)
     grid = _Grid(ablation, dataset, steps, factory, watch, start_of(ablation, ablations))
-    trainings = list(dict.fromkeys(job.training for job in jobs))
-    for training in trainings:
-        factory.recipe(ablation.preset, json.loads(training.options))  # raises for settings that do not fit together
     facts = grid.facts(ablations)
     before = _before(ablation.out, facts, {job.study for job in jobs})
     for training in trainings:  # those that are there already: with these settings?

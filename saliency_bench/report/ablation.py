@@ -86,7 +86,7 @@ def table(results: Results, study: str, plain: bool = False) -> str:
     body = []
     for i, row in enumerate(rows):
         values = [_interval(row, m, not plain and best[m] == i) for m in HEADLINE]
-        body.append([row.label, *values, _gain(row), ", ".join(f"{x:+.3f}" for x in row.by_seed),
+        body.append([row.label, *values, _gain(row), _by_seed(row),
                      _number(row.skill, ".2f"), f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
@@ -170,6 +170,11 @@ def _gain(row: Summary) -> str:
         return ""
     mean, low, high, *_ = row.gains[GAIN]
     return f"{mean:+.3f} [{_number(low, '+.3f')}, {_number(high, '+.3f')}] to {row.against}"
+
+
+def _by_seed(row: Summary) -> str:
+    """What the paired difference would be by each seed alone; with one seed it is said already."""
+    return ", ".join(f"{x:+.3f}" for x in row.by_seed) if len(row.by_seed) > 1 else ""
 
 
 def _number(value: float | None, digits: str, none: str = "-") -> str:
