@@ -24,6 +24,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from saliency_bench.data.ahead import ahead
@@ -54,6 +55,7 @@ class SlidingWindowModel(nn.Module):
     name: str = ""
     modes: tuple[str, ...] = ()
     window: Window = Window()
+    blur: float = 0.0  # standard deviation, in pixels of the map, of a Gaussian over what `forward` gives
     weights: str = ""
     trained_on: tuple[str, ...] = ()
 
@@ -87,7 +89,8 @@ class SlidingWindowModel(nn.Module):
         batch = cut.to(self.device, memory)
         with torch.inference_mode():
             maps = self.forward(batch)
-        return maps.float().cpu().numpy()
+        found = maps.float().cpu().numpy()
+        return gaussian_filter(found, (0, self.blur, self.blur)) if self.blur else found
 
     def forward(self, batch: WindowBatch) -> Tensor:
         """Saliency maps (B, h, w) of the batch's target frames."""

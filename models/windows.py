@@ -11,6 +11,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,11 +28,13 @@ class AudioRule:
     rate   : Hz the sound is resampled to first
     buffer : samples of the zero-padded buffer that the excerpt is centred in
     scale  : factor on [-1, 1] samples (256: the range SoundNet was trained on)
+    hann   : multiply the excerpt by one Hann window of its length
     """
 
     rate: int = 22050
     buffer: int = 35280
     scale: float = 256.0
+    hann: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ class Window:
     target : position in the window of the frame that is predicted (8 = the 9th of 16)
     mean, std : per-channel normalisation of RGB in [0, 1]
     audio  : rule for the window's sound; None where the model takes no sound
+    first  : windows that begin before the clip does "repeat" its first frame; or are those that begin with the target,
+             in "reverse" (ViNet: the target is last in both), their sound too; or are left out with "skip" (STAViS)
+    last   : windows that end after the clip does "repeat" its last frame, or begin anew with "loop" (STAViS)
 
-    At the ends of a clip the first or last frame is repeated; the sound covers the real frames only.
+    The sound covers the real frames only.  A clip too short for a reversed window repeats its last frame.
     """
 
     frames: int = 16
@@ -53,10 +59,26 @@ class Window:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     audio: AudioRule | None = None
+    first: Literal["repeat", "reverse", "skip"] = "repeat"
+    last: Literal["repeat", "loop"] = "repeat"
+
+    def reversed(self, frame: int) -> bool:
+        """Whether the window of a target runs backwards."""
+        return self.first == "reverse" and frame < self.target
 
     def indices(self, frame: int, n_frames: int) -> np.ndarray:
-        """Frame indices (frames,) of the window whose target is `frame`, clamped to the clip."""
-        return np.clip(np.arange(self.frames) + frame - self.target, 0, n_frames - 1)
+        """Frame indices (frames,) of the window whose target is `frame`, all of them inside the clip."""
+        steps = np.arange(self.frames)
+        if self.reversed(frame):
+            return np.minimum(frame + self.target - steps, n_frames - 1).clip(0)
+        at = steps + frame - self.target
+        if self.last == "loop" and at[0] >= 0:
+            at = at[0] + steps % min(self.frames, n_frames - at[0])
+        return np.clip(at, 0, n_frames - 1)
+
+    def targets(self, n_frames: int) -> range:
+        """The frames of a clip that are predicted."""
+        return range(self.target if self.first == "skip" else 0, n_frames)
 
 
 @dataclass
@@ -86,6 +108,11 @@ class WindowBatch:
         move = lambda t: None if t is None else t.to(device)  # noqa: E731
         shared = None if self.shared is None else (self.shared[0].to(device), self.shared[1].to(device))
         return WindowBatch(self.index, self.seeds, move(self.frames), move(self.audio), self.captions, shared)
+
+    def part(self, rows: slice) -> WindowBatch:
+        """Some of the windows; what they share with others is not kept."""
+        cut = lambda x: None if x is None else x[rows]  # noqa: E731
+        return WindowBatch(self.index[rows], self.seeds[rows], cut(self.frames), cut(self.audio), cut(self.captions))
 
     @staticmethod
     def stack(batches: Sequence[WindowBatch]) -> WindowBatch:
@@ -207,9 +234,9 @@ class Windows:
 
     def cuts(self, size: int) -> Iterator[Cut]:
         """The windows of every frame of the clip, `size` targets at a time; no more is decoded than they show."""
-        n = self.clip.n_frames
-        for start in range(0, n, size):
-            yield self._cut(range(start, min(start + size, n)))
+        targets = self.window.targets(self.clip.n_frames)
+        for start in range(0, len(targets), size):
+            yield self._cut(targets[start : start + size])
 
     def _cut(self, targets: Sequence[int]) -> Cut:
         clip, window, targets = self.clip, self.window, [int(t) for t in targets]
@@ -239,5 +266,8 @@ class Windows:
         assert audio is not None
         if self._wave is None:
             self._wave = resample(audio.samples, audio.rate, rule.rate)
-        rows = [audio_excerpt(self._wave, rule.rate, self.clip.fps, int(r[0]), int(r[-1]), rule.buffer) for r in index]
+        rows = [audio_excerpt(self._wave, rule.rate, self.clip.fps, int(r.min()), int(r.max()), rule.buffer, rule.hann)
+                for r in index]
+        rows = [row[::-1] if r[0] > r[-1] and self.window.first == "reverse" else row
+                for r, row in zip(index, rows, strict=True)]
         return torch.from_numpy(np.stack(rows) * np.float32(rule.scale))

@@ -221,7 +221,7 @@ def models_list() -> None:
 
 @models_app.command("parity")
 def models_parity(
-    name: Annotated[str, typer.Argument(help="Network with reference values, e.g. s3d, soundnet, dit.")],
+    name: Annotated[str, typer.Argument(help="Network with reference values, e.g. vinet, stavis_av, s3d.")],
     golden: Annotated[Path, typer.Option(help="Folder with NAME.json, NAME.npz and recipe.py.")],
     as_json: Json = False,
 ) -> None:
@@ -230,7 +230,7 @@ def models_parity(
 
     from saliency_bench import registry
 
-    rows = [row._asdict() for row in registry.load("parity", "models")(name, golden)]
+    rows = [row._asdict() for row in registry.load("interface", "parity")(name, golden)]
     agrees = all(row["ok"] for row in rows)
     if as_json:
         print(json.dumps({"name": name, "ok": agrees, "outputs": rows}))

@@ -18,6 +18,11 @@ from saliency_bench.errors import UserError
 BUILT_IN: dict[str, dict[str, str]] = {
     "models": {
         "tavdiff": "saliency_bench.models.tavdiff.model:TAVDiffModel",
+        "stavis": "saliency_bench.baselines.stavis:STAViSModel",
+        "vinet": "saliency_bench.baselines.vinet:ViNetModel",
+        "avinet": "saliency_bench.baselines.avinet:AViNetModel",
+        "vinet_s": "saliency_bench.baselines.vinet:ViNetSModel",
+        "tased": "saliency_bench.baselines.tased:TASEDModel",
         "centre": "saliency_bench.baselines.centre:CentrePrior",
     },
     "protocols": {
@@ -35,12 +40,22 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "interface": {
         "windows": "saliency_bench.models.adapter:Windows",
         "maps": "saliency_bench.models.maps_folder:MapsFolder",
+        "parity": "saliency_bench.models.parity:parity",
     },
     "captioners": {
         "blip2": "saliency_bench.models.captioner:load",
     },
     "parity": {
-        "models": "saliency_bench.models.encoders.parity:parity",
+        "s3d": "saliency_bench.models.encoders.parity:s3d",
+        "soundnet": "saliency_bench.models.encoders.parity:soundnet",
+        "dit": "saliency_bench.models.tavdiff.parity:dit",
+        "stavis_av": "saliency_bench.baselines.parity:stavis_av",
+        "stavis_v": "saliency_bench.baselines.parity:stavis_v",
+        "vinet": "saliency_bench.baselines.parity:vinet",
+        "vinet16": "saliency_bench.baselines.parity:vinet16",
+        "vinet_s": "saliency_bench.baselines.parity:vinet_s",
+        "avinet": "saliency_bench.baselines.parity:avinet",
+        "avinet_tf": "saliency_bench.baselines.parity:avinet_tf",
     },
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,24 +74,49 @@ class RunSpec(_Spec):
 
 
 class Settings(_Spec):
-    """How weights are learned, by AdamW: what a recipe and the record of a training have in common."""
+    """How weights are learned: what a recipe and the record of a training have in common."""
 
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     batch: int = Field(default=16, gt=0, description="windows a step, over all processes together")
+    accumulate: int = Field(default=1, gt=0, description="parts that a step's windows are worked through in")
     learning_rate: float = Field(default=1e-4, gt=0, description="its peak")
+    rates: tuple[tuple[str, float], ...] = Field(
+        default=(), description="(regular expression, factor): of every parameter whose name it is found in, the rate "
+        "is so many times `learning_rate`; the first that is found counts, 1 where none is")
     warmup: int = Field(default=0, ge=0, description="steps over which the rate rises linearly to its peak")
-    schedule: Literal["plateau", "linear", "constant"] = Field(
+    schedule: Literal["plateau", "linear", "constant", "milestones"] = Field(
         default="plateau", description="after the warm-up: times `factor` after more than `patience` checks without a "
-        "better held-out loss; linearly to zero at the last step; as it is")
+        "better held-out loss; linearly to zero at the last step; as it is; times `factor` at each of `milestones`")
     factor: float = Field(default=0.2, gt=0, lt=1)
     patience: int = Field(default=10, ge=0)
+    milestones: tuple[float, ...] = Field(default=(), description="shares of the steps, from 0 to 1")
     validation: float = Field(default=0.1, ge=0, lt=1, description="share of the training videos that is held out")
     keep: Literal["best", "last"] = Field(default="best", description="weights of the least held-out loss, or the last")
-    clip_norm: float = Field(default=1.0, gt=0, description="largest norm of a step's gradient")
+    clip_norm: float = Field(default=1.0, ge=0, description="largest norm of a step's gradient; 0 = any")
     weight_decay: float = Field(default=0.01, ge=0)
-    beta2: float = Field(default=0.999, gt=0, lt=1, description="AdamW's memory of squared gradients")
+    beta2: float = Field(default=0.999, gt=0, lt=1, description="Adam's memory of squared gradients")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD, and Adam's memory of gradients")
+    dampening: float = Field(default=0.0, ge=0, le=1, description="of SGD's momentum")
     average: float = Field(default=0.0, ge=0, lt=1, description="decay of the moving average of weights; 0 = off")
     precision: Literal["float32", "bf16", "fp16"] = Field(default="float32", description="of the products in a step")
     batch_norm: Literal["train", "frozen"] = Field(default="train", description="its statistics: learned or kept")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} must be a multiple of accumulate {self.accumulate}")
+        if (self.schedule == "milestones") != bool(self.milestones):
+            raise ValueError('schedule = "milestones" and milestones go together: give both or neither')
+        if any(not 0 < m < 1 for m in self.milestones) or list(self.milestones) != sorted(self.milestones):
+            raise ValueError(f"milestones must be shares between 0 and 1 in rising order, found {self.milestones}")
+        for pattern, factor in self.rates:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"rates: {pattern!r} is no regular expression ({error})") from None
+            if not factor > 0:
+                raise ValueError(f"rates: factor of {pattern!r} must be positive, found {factor}")
+        return self
 
     @model_validator(mode="after")
     def _needs_validation(self) -> Self:

@@ -12,7 +12,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.harness import training_loop
 from saliency_bench.harness.train import Wanted
 from saliency_bench.harness.train import train as train_wanted
-from saliency_bench.models.tavdiff.model import TAVDiffModel, shipped
+from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.weights import load_weights, weights_name
 from saliency_bench.spec import Settings, TrainSpec
 
@@ -71,7 +71,7 @@ def test_a_start_is_named_without_a_network_and_must_fit_before_anything_is_writ
     second = train(tmp_path / "b", init=first)
     assert len(begun) == 1 and load_weights(second.weights)[1]["spec"]["init"] == weights_name(first)
     with pytest.raises(UserError, match="share tensors"):
-        train(tmp_path / "c", init=shipped("nano", "V"), options={
+        train(tmp_path / "c", init=TAVDiffModel.shipped("nano", "V"), options={
             "denoiser.width": 60, "denoiser.time_width": 32, "denoiser.patch": 16, "denoiser.depth": 1})
     assert not list((tmp_path / "c").rglob("spec.json"))
 

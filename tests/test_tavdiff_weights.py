@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 
 from saliency_bench.data.clip import Audio, Captions, Clip
+from saliency_bench.data.target import Target
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import LoadOptions, Windows
 from saliency_bench.models.tavdiff import model as model_module
@@ -123,7 +124,7 @@ def test_a_model_that_was_trained_is_saved_with_its_record(tmp_path):
     model = TAVDiffModel.create("TA", "nano", SMALL)
     batch = Windows(clip().only("TA"), model.window).batch([0, 4])
     density = torch.rand(2, 40, 60)
-    loss = model.train().loss(batch, density)
+    loss = model.train().loss(batch, Target(density, density > 0.99))
     loss.backward()
     model.save(tmp_path / "ta.safetensors", RECORD)
     assert TAVDiffModel.load(LoadOptions("TA", weights=tmp_path / "ta.safetensors")).record["seed"] == 3

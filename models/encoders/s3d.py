@@ -15,6 +15,7 @@ For T x 224 x 384 the published strides give layer 3: T/2 x 56 x 96, 6: T/2 x 28
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,16 @@ MIXED = {
     14: (256, 160, 320, 32, 128, 128),
     15: (384, 192, 384, 48, 128, 128),
 }
+
+
+class Windows(Protocol):
+    """What an encoder needs of a `WindowBatch`."""
+
+    @property
+    def frames(self) -> Tensor | None: ...
+
+    @property
+    def shared(self) -> tuple[Tensor, Tensor] | None: ...
 
 
 class ConvNorm(nn.Module):
@@ -142,8 +153,8 @@ class S3D(nn.Module):
         clip = clip.contiguous(memory_format=torch.channels_last_3d)  # the faster layout for small channel counts
         return self._from_first(self.layers[0](clip), taps)
 
-    def windows(self, frames: Tensor, rows: Tensor) -> Tensor:
-        """Output of the last layer for overlapping windows: frame number rows[b, t] of `frames` (3, n, H, W) each.
+    def windows(self, frames: Tensor, rows: Tensor, taps: Sequence[int]) -> dict[int, Tensor]:
+        """`pyramid` of overlapping windows: frame number rows[b, t] of `frames` (3, n, H, W) each.
 
         Layer 0 convolves in space before it does in time; that half is done once a frame instead of once a window
         that shows it.  For evaluation: in training batch normalisation would see every frame once.
@@ -152,7 +163,14 @@ class S3D(nn.Module):
         clip = frames.unsqueeze(0).contiguous(memory_format=torch.channels_last_3d)
         seen = first.spatial(clip)[0].transpose(0, 1)[rows].transpose(1, 2)
         seen = seen.contiguous(memory_format=torch.channels_last_3d)
-        return self._from_first(first.temporal(seen), (self.last,))[self.last]
+        return self._from_first(first.temporal(seen), taps)
+
+    def see(self, batch: Windows, taps: Sequence[int] = PYRAMID) -> dict[int, Tensor]:
+        """`pyramid` of a batch of windows; in evaluation what overlapping windows share is computed once."""
+        if batch.shared is not None and not self.training:
+            return self.windows(*batch.shared, taps)
+        assert batch.frames is not None
+        return self.pyramid(batch.frames, taps)
 
     def _from_first(self, x: Tensor, taps: Sequence[int]) -> dict[int, Tensor]:
         """Outputs of the layers `taps`, from that of layer 0 on."""

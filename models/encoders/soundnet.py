@@ -66,6 +66,13 @@ class SoundNet(nn.Module):
             out[i] = x = layer(x)
         return out
 
+    def length(self, samples: int) -> int:
+        """Time steps n of the last layer for waves of so many samples, 0 where nothing is left."""
+        for i in range(self.last):
+            samples = (samples + 2 * (KERNELS[i] // 2) - KERNELS[i]) // 2 + 1
+            samples //= POOLS.get(i + 1, 1)
+        return max(0, samples)
+
     def forward(self, wave: Tensor) -> Tensor:
         """Output of the last layer, (B, C, n)."""
         return self.pyramid(wave)[self.last]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
@@ -18,29 +15,16 @@ from pydantic import (
 )
 
 from saliency_bench.models.adapter import AudioRule, Recipe, Window
+from saliency_bench.models.config import Momentum, Section, Size
+from saliency_bench.models.config import WindowConfig as BaseWindow
 from saliency_bench.models.encoders.s3d import STRIDES, output_size
 from saliency_bench.models.encoders.text import VOCABULARY
 
-Size = tuple[PositiveInt, PositiveInt]
-Momentum = Annotated[float, Field(gt=0, le=1)]
 
+class WindowConfig(BaseWindow):
+    """The window of `models.config`; maps are diffused at `map_size`."""
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class WindowConfig(Section):
-    """`frames` of `size` (H, W), of which number `target` is predicted; maps are diffused at `map_size`.
-
-    mean, std : normalisation of RGB in [0, 1]; pretrained encoders want their own
-    """
-
-    frames: PositiveInt = 16
-    size: Size = (224, 384)
-    target: NonNegativeInt = 8
     map_size: Size = (224, 384)
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.5, 0.5, 0.5)
 
 
 class VisualConfig(Section):
@@ -213,8 +197,6 @@ class TAVDiffConfig(Section):
         _multiples("window.map_size", window.map_size, "denoiser.patch", denoiser.patch)
         if denoiser.kind == "unet":
             _multiples("window.map_size", window.map_size, "the three halvings of the U-Net,", 8)
-        if window.target >= window.frames:
-            raise ValueError(f"window.target {window.target} must be below window.frames {window.frames}")
         if min(output_size((window.frames, *window.size), visual.layer, visual.strides)) < 1:
             raise ValueError(f"window.frames {window.frames} and window.size {window.size} leave nothing at "
                              f"visual.layer {visual.layer}; use a larger window or an earlier layer")
@@ -237,7 +219,7 @@ class TAVDiffConfig(Section):
         """The window that the harness cuts for `mode`; without sound in the mode it has no audio rule."""
         rule = AudioRule(self.audio.rate, self.audio.buffer, self.audio.scale) if "A" in mode else None
         w = self.window
-        return Window(w.frames, w.size, w.target, w.mean, w.std, audio=rule)
+        return Window(w.frames, w.size, w.target, w.mean, w.std, rule, w.first, w.last)
 
     def describe(self) -> dict[str, Any]:
         """The network as nested plain values that `parse` reads back, with every default written out."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saliency_bench.data.clip import MODALITIES
+from saliency_bench.data.target import resize_density
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.encoders.convert import load_encoder
@@ -135,12 +136,7 @@ class TAVDiff(nn.Module):
         """
         density = density.to(next(self.denoiser.parameters()))
         peak = density.flatten(1).amax(1)
-        size = self.config.window.map_size
-        if tuple(density.shape[1:]) != tuple(size):
-            shrinks = density.shape[1] >= size[0]
-            resized = F.interpolate(density.unsqueeze(1), size, mode="area" if shrinks else "bilinear")[:, 0]
-        else:
-            resized = density
+        resized = resize_density(density, self.config.window.map_size)
         top = resized.flatten(1).amax(1).clamp_min(torch.finfo(resized.dtype).tiny)
         signal = self.diffusion.signal(resized / top[:, None, None])
         drawn_t, drawn_noise = self._draw(batch.seeds)
@@ -195,11 +191,7 @@ class TAVDiff(nn.Module):
 
     def _see(self, batch: WindowBatch) -> tuple[Tensor, tuple[int, int, int]]:
         """Visual tokens (B, N, channels) and their grid (time, rows, columns)."""
-        assert batch.frames is not None
-        if batch.shared is not None and not self.training:
-            features = self.visual.windows(*batch.shared)
-        else:
-            features = self.visual(batch.frames)
+        features = self.visual.see(batch, (self.visual.last,))[self.visual.last]
         if self.config.visual.time == "mean":
             features = features.mean(2, keepdim=True)
         return features.flatten(2).transpose(1, 2), (features.shape[2], features.shape[3], features.shape[4])

@@ -1,4 +1,4 @@
-"""TAVDiff's configs as text: the presets, TOML files beside this module; dotted overrides; and TOML again.
+"""TAVDiff's presets: TOML files beside this module, with dotted overrides.
 
 Raises `UserError` naming the preset or file and the field for an unknown field or a value that does not fit.
 """
@@ -6,17 +6,16 @@ Raises `UserError` naming the preset or file and the field for an unknown field 
 from __future__ import annotations
 
 import json
-import math
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from saliency_bench.errors import UserError
+from saliency_bench.models.config import parse as parse_config
+from saliency_bench.models.config import read_toml, toml_text
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
+
+__all__ = ["HERE", "load_preset", "parse", "presets", "toml_text"]
 
 HERE = Path(__file__).parent
 
@@ -63,7 +62,7 @@ def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> TAVDif
     path = HERE / f"{name}.toml"
     if name not in presets():
         raise UserError(f"tavdiff preset {name!r}: expected one of {', '.join(presets())}")
-    return parse(tomllib.loads(path.read_text()) | {"preset": name}, overrides, f"tavdiff preset {name}")
+    return parse(read_toml(path) | {"preset": name}, overrides, f"tavdiff preset {name}")
 
 
 def parse(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None,
@@ -72,53 +71,6 @@ def parse(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None,
 
     An override that the rest of the config leaves unread is refused; values may hold more than is read.
     """
-    tree = json.loads(json.dumps(values))
-    for dotted, value in (overrides or {}).items():
-        *sections, field = dotted.split(".")
-        at = tree
-        for section in sections:
-            at = at.setdefault(section, {})
-            if not isinstance(at, dict):
-                raise UserError(f"{source}: {dotted}: {section} is a value, not a section of fields")
-        at[field] = value
-    try:
-        config = TAVDiffConfig.model_validate(tree)
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        found = f", found {first['input']!r}" if where else ""
-        fix = """; a list is written as '["a", "b"]'""" if first["type"] == "tuple_type" else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{source}: {where + ': ' if where else ''}{message}{found}{fix}") from None
+    config = parse_config(TAVDiffConfig, values, overrides, source)
     _refuse_unread(config, overrides or {}, source)
     return config
-
-
-def toml_text(values: Mapping[str, Any], prefix: str = "") -> str:
-    """TOML of nested mappings of plain values, in the order given; None is left out."""
-    lines = [
-        f"{_key(k)} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping) and v is not None
-    ]
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            name = f"{prefix}{_key(key)}"
-            lines += ["", f"[{name}]", toml_text(value, f"{name}.").rstrip("\n")]
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _key(key: object) -> str:
-    text = str(key)
-    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _value(text)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(v) for v in value if v is not None) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "-inf" if value < 0 else "inf"
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    # JSON escapes strings as TOML does, but for the delete character.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -26,13 +26,13 @@ from saliency_bench.errors import UserError
 GAP = 0.1  # seconds a time stamp may stray before a hole is real: containers round to several milliseconds
 
 
-def audio_excerpt(samples: np.ndarray, rate: float, fps: float, first: int, last: int, buffer: int
-                  ) -> np.ndarray:
+def audio_excerpt(samples: np.ndarray, rate: float, fps: float, first: int, last: int, buffer: int,
+                  hann: bool = True) -> np.ndarray:
     """Sound of the 0-based frames `first`..`last` (inclusive), windowed, centred in a zero buffer (buffer,).
 
     With h = rate / (2 fps) and frames counted from 1: start(f) = floor(max(0, (f - 1) rate / fps - h)) and
     end(f) = floor(min(n, |(f - 1) rate / fps + h|)); the excerpt is samples[start(first) : end(last) + 1],
-    multiplied by one symmetric Hann window of its own length.  An odd excerpt has its extra sample on the
+    with `hann` multiplied by one symmetric Hann window of its own length.  An odd excerpt has its extra sample on the
     right of the middle. An excerpt longer than the buffer keeps its central part; frames past the end of the
     sound give zeros. Source: the STAViS loader (Tsiami et al. 2020).
     """
@@ -40,7 +40,7 @@ def audio_excerpt(samples: np.ndarray, rate: float, fps: float, first: int, last
     start = floor(max(0.0, first * rate / fps - half))
     end = floor(min(float(len(samples)), abs(last * rate / fps + half)))
     excerpt = np.asarray(samples[start : end + 1], np.float32)
-    windowed = (excerpt * np.hanning(len(excerpt))).astype(np.float32)
+    windowed = (excerpt * np.hanning(len(excerpt))).astype(np.float32) if hann else excerpt
     surplus = max(0, len(windowed) - buffer)
     windowed = windowed[surplus // 2 : len(windowed) - (surplus - surplus // 2)]
     out = np.zeros(buffer, np.float32)

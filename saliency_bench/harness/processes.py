@@ -6,6 +6,7 @@ rest: devices, gradients summed over processes, mixed precision.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -66,8 +67,8 @@ class Processes:
         self._accelerator.backward(loss)
 
     def clip(self, parameters: Iterable[Tensor], norm: float) -> Tensor:
-        """Scale the gradient to at most `norm`; returns what its norm was, over all processes."""
-        return self._accelerator.clip_grad_norm_(list(parameters), norm)  # type: ignore[return-value]
+        """Scale the gradient to at most `norm`, 0 being none; returns what its norm was, over all processes."""
+        return self._accelerator.clip_grad_norm_(list(parameters), norm or math.inf)  # type: ignore[return-value]
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean over processes."""

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.data.target import Target
+from saliency_bench.data.truth import FrameTruth
 from saliency_bench.errors import UserError
 from saliency_bench.spec import TrainSpec
 
@@ -63,10 +64,10 @@ class _Windows(TorchDataset):
         self.split = hold_out(dataset, spec.validation)
         self.cut = registry.load("interface", "windows")
 
-    def _item(self, sample: Sample, frame: int, density: np.ndarray, seed: Sequence[int]) -> tuple[Any, np.ndarray]:
+    def _item(self, sample: Sample, frame: int, truth: FrameTruth, seed: Sequence[int]) -> tuple[Any, FrameTruth]:
         batch = self.cut(sample.clip.only(self.spec.mode), self.window, self.spec.seed).batch([frame])
         seeds = np.random.SeedSequence(seed).generate_state(1, np.uint64)
-        return replace(batch, seeds=seeds), density.astype(np.float32)
+        return replace(batch, seeds=seeds), truth
 
 
 class Items(_Windows):
@@ -75,14 +76,14 @@ class Items(_Windows):
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
 
-    def __getitem__(self, i: int) -> tuple[Any, np.ndarray]:
+    def __getitem__(self, i: int) -> tuple[Any, FrameTruth]:
         rng = np.random.default_rng([self.spec.seed, i])
         for attempt in range(TRIES):  # a frame without truth teaches nothing
             sample = self._sample(i, rng if attempt >= TRIES // 4 else None)
             frame = int(rng.integers(sample.clip.n_frames))
-            density = sample.truth.frame(frame).density
-            if density.any():
-                return self._item(sample, frame, density, (self.spec.seed, 1, i))
+            truth = sample.truth.frame(frame)
+            if truth.density.any():
+                return self._item(sample, frame, truth, (self.spec.seed, 1, i))
         raise UserError(f"{self.dataset.name}: found no frame with a density in {TRIES} draws")
 
     def _sample(self, i: int, other: np.random.Generator | None) -> Sample:
@@ -113,35 +114,28 @@ class HeldOut(_Windows):
     def __len__(self) -> int:
         return self.each * len(self.split.held_out)
 
-    def __getitem__(self, i: int) -> tuple[Any, np.ndarray]:
+    def __getitem__(self, i: int) -> tuple[Any, FrameTruth]:
         video, part = divmod(i, self.each)
         sample = self.dataset.samples[self.split.held_out[video]]
         first, n = int((part + 0.5) / self.each * sample.clip.n_frames), sample.clip.n_frames
         for frame in (*range(first, n), *range(first)):
-            density = sample.truth.frame(frame).density
-            if density.any():
-                return self._item(sample, frame, density, (0, 3, i))
+            truth = sample.truth.frame(frame)
+            if truth.density.any():
+                return self._item(sample, frame, truth, (0, 3, i))
         raise UserError(f"{self.dataset.name}: {sample.name} is held out, and no frame of it has a density; leave it "
                         "out of the training list")
 
 
 class Collate:
-    """Stack items of one window into a batch; densities of unequal size are resized to the first one's."""
+    """Stack items of one window into a batch; truths of unequal size are resized to the first one's."""
 
-    def __call__(self, items: list[tuple[Any, np.ndarray]]) -> tuple[Any, Tensor]:
+    def __call__(self, items: list[tuple[Any, FrameTruth]]) -> tuple[Any, Target]:
         batches = [b for b, _ in items]
-        size = items[0][1].shape
-        densities = [torch.from_numpy(d) if d.shape == size else _resized(d, size) for _, d in items]
-        return type(batches[0]).stack(batches), torch.stack(densities)
-
-
-def _resized(density: np.ndarray, size: tuple[int, ...]) -> Tensor:
-    x = torch.from_numpy(density)[None, None]
-    return torch.nn.functional.interpolate(x, size=size, mode="area")[0, 0]
+        return type(batches[0]).stack(batches), Target.stack([truth for _, truth in items])
 
 
 def batches(windows: Items | HeldOut, workers: int, start: int = 0, rank: int = 0,
-            processes: int = 1) -> Iterator[tuple[Any, Tensor]]:
+            processes: int = 1) -> Iterator[tuple[Any, Target]]:
     """Batches in order from number `start` on; each process has every `processes`-th window of them, from `rank`."""
     size = windows.spec.batch
     order = range(start * size + rank, len(windows), processes)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.target import Target
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
 from saliency_bench.harness.processes import Processes
@@ -57,13 +60,39 @@ class Diverged(ArithmeticError):
 
 
 def rate_at(step: int, spec: TrainSpec) -> float | None:
-    """Learning rate of a 0-based step: linear warm-up to the peak, then as scheduled; None where checks decide."""
+    """Learning rate of a 0-based step: linear warm-up to the peak, then as scheduled; None where checks decide.
+
+    A group of parameters has its own factor on it (`Settings.rates`).
+    """
     warmup = min(spec.warmup, max(1, spec.steps // 4))
     if step < warmup:
         return spec.learning_rate * (step + 1) / warmup
     if spec.schedule == "linear":
         return spec.learning_rate * (spec.steps - step) / max(1, spec.steps - warmup)
+    if spec.schedule == "milestones":
+        return spec.learning_rate * spec.factor ** sum(step >= m * spec.steps for m in spec.milestones)
     return None
+
+
+def groups(named: Iterable[tuple[str, nn.Parameter]], spec: TrainSpec) -> list[dict[str, Any]]:
+    """Parameter groups by the factor that the first fitting pattern of `spec.rates` puts on their rate."""
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            factor = next((f for pattern, f in spec.rates if re.search(pattern, name)), 1.0)
+            by_factor.setdefault(factor, []).append(parameter)
+    return [{"params": found, "lr": factor * spec.learning_rate, "factor": factor}
+            for factor, found in by_factor.items()]
+
+
+def optimiser(named: Iterable[tuple[str, nn.Parameter]], spec: TrainSpec) -> torch.optim.Optimizer:
+    """The optimiser of a recipe over the parameters that learn."""
+    if spec.optimiser == "sgd":
+        return torch.optim.SGD(groups(named, spec), spec.learning_rate, spec.momentum, spec.dampening,
+                               spec.weight_decay)
+    kind = torch.optim.AdamW if spec.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups(named, spec), lr=spec.learning_rate, betas=(spec.momentum, spec.beta2),
+                weight_decay=spec.weight_decay)
 
 
 class _Objective(nn.Module):
@@ -73,8 +102,8 @@ class _Objective(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Any, density: Tensor) -> Tensor:
-        return self.model.loss(batch, density)
+    def forward(self, batch: Any, target: Target) -> Tensor:
+        return self.model.loss(batch, target)
 
 
 class Run:
@@ -89,9 +118,7 @@ class Run:
         self.model.to(processes.device)
         self.items, self.held_out = Items(dataset, self.model, spec), HeldOut(dataset, self.model, spec)
         self.learn()
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=spec.learning_rate, betas=(0.9, spec.beta2),
-                                           weight_decay=spec.weight_decay)
+        self.optimiser = optimiser(self.model.named_parameters(), spec)
         self.plateau = ReduceLROnPlateau(self.optimiser, factor=spec.factor, patience=spec.patience)
         self.objective, self.stepper = processes.prepare(_Objective(self.model), self.optimiser)
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if spec.average else None
@@ -102,7 +129,9 @@ class Run:
 
     @property
     def rate(self) -> float:
-        return self.optimiser.param_groups[0]["lr"]
+        """The rate of parameters whose factor is 1."""
+        group = self.optimiser.param_groups[0]
+        return group["lr"] / group["factor"]
 
     def learn(self) -> None:
         """Training mode, but for normalisation whose statistics stay."""
@@ -112,20 +141,27 @@ class Run:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def step(self, step: int, batch: Any, density: Tensor) -> float:
+    def step(self, step: int, batch: Any, target: Target) -> float:
         """One optimiser step; returns the loss.  Raises `Diverged`, with the weights as they were, where it or its
         gradient is not finite.
         """
         if (rate := rate_at(step, self.spec)) is not None:
             for group in self.optimiser.param_groups:
-                group["lr"] = rate
-        device = self.processes.device
-        with self.processes.autocast():
-            loss = self.objective(batch.to(device), density.to(device))
+                group["lr"] = rate * group["factor"]
+        device, parts = self.processes.device, self.spec.accumulate
+        target, each = replace(target, progress=step / self.spec.steps), len(batch) // parts
         self.optimiser.zero_grad(set_to_none=True)
-        self.processes.backward(loss)
+        losses = []
+        for i in range(parts):
+            rows = slice(i * each, (i + 1) * each)
+            seen, truth = (batch, target) if parts == 1 else (batch.part(rows), target.part(rows))
+            with self.processes.autocast():
+                loss = self.objective(seen.to(device), truth.to(device)) / parts
+            self.processes.backward(loss)
+            losses.append(loss.detach())
+        loss = torch.stack(losses).sum()
         norm = self.processes.clip(self.model.parameters(), self.spec.clip_norm)
-        loss = self.processes.mean(loss.detach())
+        loss = self.processes.mean(loss)
         if not (torch.isfinite(loss) and (torch.isfinite(norm) or self.processes.skips)):
             raise Diverged(f"loss {float(loss):.3g}, norm of its gradient {float(norm):.3g}")
         self.stepper.step()
@@ -146,12 +182,12 @@ class Run:
             self.model.load_state_dict(self.average)
         self.model.eval()
         total, seen = 0.0, 0
-        for batch, density in batches(self.held_out, workers, 0, self.processes.rank, self.processes.count):
+        for batch, target in batches(self.held_out, workers, 0, self.processes.rank, self.processes.count):
             with self.processes.autocast():
-                loss = self.model.loss(batch.to(self.processes.device), density.to(self.processes.device))
+                loss = self.model.loss(batch.to(self.processes.device), target.to(self.processes.device))
             total, seen = total + float(loss) * len(batch), seen + len(batch)
             if seen == len(batch):
-                log.maps(step, batch, density, self.model)
+                log.maps(step, batch, target.density, self.model)
         held_out = self.processes.ratio(total, seen)
         if not math.isfinite(held_out):
             raise Diverged(f"held-out loss {held_out:.3g}")

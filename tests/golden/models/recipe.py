@@ -6,6 +6,8 @@ Every tensor has a generator of its own, seeded by the CRC-32 of "<seed>:<key>",
     running variances   0.5 + U(0, 1)
     vectors             weights 0.75 + 0.5 U(0, 1), anything else 0.05 N(0, 1)
     kernels             N(0, 1) sqrt(1.4 / fan-in)
+
+A few tensors, the manifest's `rescale`, are then multiplied and shifted.
 """
 
 import json
@@ -42,11 +44,19 @@ def load(path):
 
 def fill(manifest):
     """{key: float32 array} of every tensor that does not keep its constructor's value."""
-    return {key: _tensor(manifest["seed"], key, tuple(shape))
-            for key, shape in manifest["keys"].items() if key not in manifest["kept"]}
+    state = {key: _tensor(manifest["seed"], key, tuple(shape))
+             for key, shape in manifest["keys"].items() if key not in manifest["kept"]}
+    for key, change in manifest["rescale"].items():
+        state[key] = (state[key] * np.float32(change["mul"]) + np.float32(change["add"])).astype(np.float32)
+    return state
 
 
 def make_input(seed, spec):
-    """Gaussian noise of `spec` (name, shape, scale, offset) in float32."""
+    """Gaussian noise of `spec` (name, shape, scale, offset) in float32, zero outside [lo, hi) of its longest axis."""
     noise = _generator(seed, "input:" + spec["name"]).standard_normal(tuple(spec["shape"]))
-    return (noise * spec["scale"] + spec["offset"]).astype(np.float32)
+    noise = (noise * spec["scale"] + spec["offset"]).astype(np.float32)
+    if "lo" in spec:
+        along = np.moveaxis(noise, int(np.argmax(spec["shape"])), 0)
+        along[: spec["lo"]] = 0
+        along[spec["hi"] :] = 0
+    return noise

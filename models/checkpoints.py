@@ -1,0 +1,90 @@
+"""Checkpoints of the systems' authors: renamed, compared tensor by tensor with the network, and loaded whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from saliency_bench.errors import UserError
+from saliency_bench.models.encoders.convert import State
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the tensors of a checkpoint fit a network: those that are missing, surplus or of another shape."""
+
+    missing: list[str]
+    surplus: list[str]
+    misshapen: list[str]
+    total: int
+
+    @property
+    def exact(self) -> bool:
+        return not (self.missing or self.surplus or self.misshapen)
+
+    @property
+    def matched(self) -> int:
+        return self.total - len(self.missing) - len(self.misshapen)
+
+    def __str__(self) -> str:
+        """For example "340 of 341 tensors, missing 1 (fuse.bias)"."""
+        parts = [f"{self.matched} of its {self.total} tensors"]
+        for what, keys in (("missing", self.missing), ("surplus", self.surplus), ("of another shape", self.misshapen)):
+            if keys:
+                parts.append(f"{len(keys)} {what} ({_some(keys)})")
+        return ", ".join(parts)
+
+
+def fit(network: nn.Module, state: Mapping[str, Tensor]) -> Fit:
+    """Compare the converted tensors of a checkpoint with those of `network`, counters of batches aside."""
+    own = {k: v for k, v in network.state_dict().items() if not _counter(k)}
+    given = {k: v for k, v in state.items() if not _counter(k)}
+    missing, surplus = [k for k in own if k not in given], [k for k in given if k not in own]
+    hints = {k: difflib.get_close_matches(k, surplus, 1, 0.8) for k in missing[:2]} if surplus else {}
+    return Fit([f"{k}, nearest {near[0]}" if (near := hints.get(k)) else k for k in missing], surplus,
+               [f"{k}: expected {tuple(own[k].shape)}, found {tuple(given[k].shape)}"
+                for k in own if k in given and own[k].shape != given[k].shape], len(own))
+
+
+def load_whole(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load converted tensors into `network`; raises `UserError`, and loads nothing, unless they fit exactly."""
+    found = fit(network, state)
+    if not found.exact:
+        raise UserError(f"{source}: expected the weights of {type(network).__name__}, found {found}; give the file of "
+                        "this network")
+    for key, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise UserError(f"{source}: {key} expected finite weights, found others; fetch the file again")
+    own = network.state_dict()
+    network.load_state_dict({k: state.get(k, own[k]) for k in own})
+
+
+def strip(state: Mapping[str, Tensor]) -> State:
+    """Without the prefix `module.` that DataParallel puts before every name."""
+    return {k.removeprefix("module."): v for k, v in state.items()}
+
+
+def file_name(path: Path) -> str:
+    """How tables name a checkpoint: the file's stem and a hash of its bytes."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return f"{Path(path).stem}@{digest.hexdigest()[:12]}"
+
+
+def _counter(key: str) -> bool:
+    return key.endswith("num_batches_tracked")
+
+
+def _some(keys: Iterable[str]) -> str:
+    keys = list(keys)
+    return "; ".join(keys[:2]) + ("; ..." if len(keys) > 2 else "")

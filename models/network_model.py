@@ -1,0 +1,248 @@
+"""`NetworkModel`: a network with presets, recipes and weights on disk, as the harness loads, trains and saves it.
+
+A system subclasses it with its network and config:
+
+    class MyModel(NetworkModel):
+        name, modes = "my-model", ("V",)
+        config_type, home = MyConfig, Path(__file__).with_suffix(".toml")
+
+        @classmethod
+        def build(cls, config, mode):                   # the network; called with windows it gives logits (B, H, W)
+            return MyNetwork(config)
+
+`home` is the system's TOML: its card, with a table for every preset.  Systems whose authors published code say how to
+rename their checkpoints (`convert`) and which presets are their networks (`published`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from saliency_bench.data.target import Target
+from saliency_bench.errors import UserError
+from saliency_bench.models import checkpoints
+from saliency_bench.models.adapter import LoadOptions, Recipe, SlidingWindowModel, WindowBatch
+from saliency_bench.models.config import NetworkConfig, parse, read_toml
+from saliency_bench.models.encoders.convert import State, read_checkpoint
+from saliency_bench.models.losses import saliency_loss
+from saliency_bench.models.weights import describe_weights, fill, read_weights, save_weights, take_over, weights_name
+
+
+class NetworkModel(SlidingWindowModel):
+    """A network of one mode, see the module docstring.
+
+    Options: `preset`, fields of `run_fields`, and `untrained=true` for random weights, which then allows every field.
+    """
+
+    config_type: ClassVar[type[Any]] = NetworkConfig
+    home: ClassVar[Path]
+    published: ClassVar[tuple[str, ...]] = ()
+    run_fields: ClassVar[tuple[str, ...]] = ("window.first", "window.last")
+    short: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, network: nn.Module, config: Any, mode: str, record: Mapping[str, Any] | None = None):
+        super().__init__()
+        self.network, self.config, self.record, self.mode = network, config, dict(record or {}), mode
+        self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
+        self.window = config.adapter_window(mode)
+        self.blur = float(getattr(config, "blur", 0.0))
+
+    # What a system says of itself
+
+    @classmethod
+    def build(cls, config: Any, mode: str) -> nn.Module:
+        """The network of a mode with random weights."""
+        raise NotImplementedError(f"{cls.__name__} does not define build(config, mode)")
+
+    @classmethod
+    def convert(cls, state: State) -> State:
+        """Tensors of the authors' checkpoint in the names of `build`'s network."""
+        return checkpoints.strip(state)
+
+    def read_encoders(self) -> None:
+        """Read pretrained encoders that the config names, before a training."""
+
+    def forward(self, batch: WindowBatch) -> Tensor:
+        """Maps (B, H, W) in [0, 1]."""
+        self.require(batch)
+        return self.network(batch).sigmoid()
+
+    def loss(self, batch: WindowBatch, target: Target) -> Tensor:
+        """Training loss of windows with their truth; the config's `loss` weighs its terms."""
+        self.require(batch)
+        return saliency_loss(self.network(batch), target, self.config.loss)
+
+    # What follows from it
+
+    @classmethod
+    def presets(cls) -> list[str]:
+        return sorted(read_toml(cls.home)["presets"])
+
+    @classmethod
+    def load_preset(cls, name: str, overrides: Mapping[str, Any] | None = None) -> Any:
+        """The preset `name` with dotted fields replaced, e.g. {"window.frames": 8}."""
+        known = read_toml(cls.home)["presets"]
+        if name not in known:
+            raise UserError(f"{cls.name} preset {name!r}: expected one of {', '.join(sorted(known))}")
+        return parse(cls.config_type, known[name] | {"preset": name}, overrides, f"{cls.name} preset {name}")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], overrides: Mapping[str, Any] | None, source: str) -> Any:
+        return parse(cls.config_type, values, overrides, source)
+
+    @classmethod
+    def load(cls, options: LoadOptions) -> Self:
+        """Weights given, shipped or, if asked, random; those of another system, mode or preset raise `UserError`."""
+        settings = {cls.short.get(k, k): v for k, v in options.options.items()}
+        preset = settings.pop("preset", None)
+        untrained = boolean(cls.name, "untrained", settings.pop("untrained", False))
+        if options.mode not in cls.modes:
+            raise UserError(f"{cls.name}: mode {options.mode!r} is not one of its modes; choose from "
+                            f"{', '.join(cls.modes)}")
+        if untrained:
+            return cls._random(options, str(preset or "nano"), settings)
+        for field in settings:
+            if not any(field == f or (f.endswith(".") and field.startswith(f)) for f in cls.run_fields):
+                takes = ["preset", *({v: k for k, v in cls.short.items()}.get(f, f) for f in cls.run_fields)]
+                raise UserError(f"{cls.name}: {field} is not an option of trained weights; they take "
+                                f"{', '.join(takes[:-1])} and {takes[-1]}")
+        path = options.weights or cls.shipped(str(preset or "nano"), options.mode)
+        if cls._foreign(path):
+            return cls._authors(path, options, preset, settings)
+        if preset is not None and (found := cls._describe(path)["config"].get("preset")) != preset:
+            raise UserError(f"{path}: expected weights of preset {preset}, found preset {found}; leave out the preset "
+                            "or give other weights")
+        model = cls.read(path, options.mode, settings)
+        model.weights = cls.weights_name(path)
+        return model.setup(options)
+
+    @classmethod
+    def read(cls, path: Path, mode: str | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
+        """The model that `save` wrote, in evaluation mode."""
+        description, data = read_weights(path, cls.name, mode)
+        config = cls.parse(description["config"], overrides, str(Path(path).with_suffix(".toml")))
+        network = cls.build(config, str(description["mode"]))
+        fill(network, data, path, cls.name)
+        return cls(network, config, str(description["mode"]), description["record"]).eval()
+
+    @classmethod
+    def _random(cls, options: LoadOptions, preset: str, settings: Mapping[str, Any]) -> Self:
+        if options.weights is not None:
+            raise UserError(f"{cls.name}: untrained=true and weights {options.weights} exclude each other; leave one "
+                            "out")
+        config = cls.load_preset(preset, settings)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            model = cls(cls.build(config, options.mode), config, options.mode)
+        model.weights = f"untrained, seed {options.seed}"
+        return model.setup(options)
+
+    @classmethod
+    def _authors(cls, path: Path, options: LoadOptions, preset: Any, settings: Mapping[str, Any]) -> Self:
+        """The authors' checkpoint in the preset that it fits."""
+        if preset is not None and preset not in cls.published:
+            raise UserError(f"{path}: has no TOML beside it, so it is read as a checkpoint of the authors, expected in "
+                            f"preset {' or '.join(cls.published)}, found preset {preset}")
+        state = cls.convert(read_checkpoint(Path(path)))
+        best: tuple[int, Any, nn.Module] | None = None
+        for name in cls.published if preset is None else (str(preset),):
+            config = cls.load_preset(name, settings)
+            with torch.device("meta"):
+                found = checkpoints.fit(cls.build(config, options.mode), state)
+            score = found.matched - len(found.surplus)
+            if best is None or score > best[0]:
+                best = score, config, name
+        assert best is not None
+        config = best[1]
+        network = cls.build(config, options.mode)
+        checkpoints.load_whole(network, state, str(path))
+        model = cls(network, config, options.mode)
+        model.weights = cls.weights_name(path)
+        model.unknown_training = True
+        return model.setup(options)
+
+    unknown_training = False  # of an authors' checkpoint: nobody wrote down what it was trained on
+
+    @classmethod
+    def _foreign(cls, path: Path) -> bool:
+        return bool(cls.published) and Path(path).is_file() and not Path(path).with_suffix(".toml").is_file()
+
+    @classmethod
+    def _describe(cls, path: Path) -> dict[str, Any]:
+        return describe_weights(path, cls.name)
+
+    @classmethod
+    def create(cls, mode: str, preset: str = "nano", options: Mapping[str, Any] | None = None) -> Self:
+        """A model to be trained: a preset with dotted fields replaced, encoders from the files it names."""
+        config = cls.load_preset(preset, options)
+        model = cls(cls.build(config, mode), config, mode)
+        model.read_encoders()
+        return model
+
+    @classmethod
+    def recipe(cls, preset: str = "nano", options: Mapping[str, Any] | None = None) -> Recipe:
+        """How a preset is trained: its section [training]."""
+        return cls.load_preset(preset, options).training
+
+    @classmethod
+    def network_name(cls, preset: str = "nano", options: Mapping[str, Any] | None = None) -> str:
+        """A hash of every choice that trained weights depend on, whatever the preset's file says tomorrow."""
+        choices = cls.load_preset(preset, options).describe()
+        choices.pop("sampling", None)
+        return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:12]
+
+    @classmethod
+    def shipped(cls, preset: str, mode: str) -> Path:
+        """Weights that come with the package; where absent, a `UserError` says how to train them."""
+        path = cls.home.parent / "weights" / f"{cls.name}-{preset}-{mode}.safetensors"
+        if not path.is_file():
+            cls.load_preset(preset)
+            raise UserError(f"{cls.name}({mode}): expected weights {path.name} in {path.parent}, found none; train "
+                            f"them: saliency-bench train {cls.name} --mode {mode} --preset {preset} --minutes 5, or "
+                            "give --weights FILE")
+        return path
+
+    @classmethod
+    def weights_name(cls, path: Path) -> str:
+        """How records name the weights at `path`."""
+        return checkpoints.file_name(path) if cls._foreign(path) else weights_name(path, cls.name)
+
+    def start_from(self, path: Path, parts: Sequence[str] = ()) -> None:
+        """Take over every tensor of other weights (any mode, or the authors') that fits; see `weights.take_over`."""
+        if self._foreign(path):
+            given = self.convert(read_checkpoint(Path(path)))
+        else:
+            other = self.read(path)
+            given, self.trained_on = other.network.state_dict(), other.trained_on
+        take_over(self.network, given, tuple(parts), path)
+
+    def save(self, path: Path, record: Mapping[str, Any]) -> Path:
+        """Write the weights in half precision, with the TOML that describes them beside."""
+        return save_weights(path, self.name, self.mode, self.network, self.config.describe(), record)
+
+    def require(self, batch: WindowBatch) -> None:
+        """Raise `UserError` for windows that lack a modality of the mode."""
+        have = {"T": batch.captions, "A": batch.audio, "V": batch.frames}
+        if lacks := [m for m in self.mode if have[m] is None]:
+            raise UserError(f"{self.name}({self.mode}) needs {named(lacks)}, which the input does not have; choose a "
+                            "mode that the input can feed")
+
+
+def boolean(model: str, option: str, value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in known:
+        raise UserError(f"{model}: {option}: expected true or false, found {value!r}")
+    return known[str(value).lower()]
+
+
+def named(modalities: Sequence[str]) -> str:
+    from saliency_bench.data.clip import MODALITIES
+
+    return " and ".join(MODALITIES[m] for m in modalities)

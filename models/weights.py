@@ -1,0 +1,144 @@
+"""Weights on disk: a safetensors file of half-precision tensors and a TOML file beside it that says what they are.
+
+The TOML holds the model's name, the mode, the whole config, the training record and the hash of the tensors' file,
+so the two cannot be mixed up.  The same weights give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from saliency_bench.errors import UserError
+from saliency_bench.files import write_atomic
+from saliency_bench.models.config import read_toml, toml_text
+
+FORMAT = 1
+
+
+def save_weights(path: Path, model: str, mode: str, network: nn.Module, config: Mapping[str, Any],
+                 record: Mapping[str, Any], half: bool = True) -> Path:
+    """Write `path` (.safetensors) and the TOML beside it; returns the TOML's path.
+
+    model  : registered name of the system; config : plain values that its network is built from
+    record : how the weights came about (steps, data, seed, losses, ...), plain values and nested mappings
+    half   : matrices and kernels in float16; vectors (norms, biases, statistics) stay float32
+    Raises `UserError` when a weight is not finite or too large for float16.
+    """
+    path = Path(path)
+    tensors = {}
+    for name, value in sorted(network.state_dict().items()):
+        value = value.detach().cpu().contiguous()
+        if half and value.is_floating_point() and value.ndim > 1:
+            value = value.half()
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} expected finite weights" + (" that fit float16" if half else "")
+                            + ", found others; the training diverged, or save with half=False")
+        tensors[name] = value
+    data = save(tensors)
+    description = {"format": FORMAT, "model": model, "mode": mode, "sha256": hashlib.sha256(data).hexdigest(),
+                   "parameters": sum(p.numel() for p in network.parameters()),
+                   "record": dict(record), "config": dict(config)}
+    beside = path.with_suffix(".toml")
+    write_atomic(path, data)
+    write_atomic(beside, toml_text(description))
+    return beside
+
+
+def describe_weights(path: Path, model: str) -> dict[str, Any]:
+    """What the TOML beside weights of `model` says; raises `UserError` naming the file that is missing or broken."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: expected weights of {model} (.safetensors), found no such file; "
+                        f"train them with: saliency-bench train {model}")
+    beside = path.with_suffix(".toml")
+    if not beside.is_file():
+        raise UserError(f"{beside}: expected the description of {path.name} beside it, found no such file; "
+                        "copy it along with the weights")
+    description = read_toml(beside)
+    if description.get("model") != model or not isinstance(description.get("config"), dict):
+        raise UserError(f"{beside}: expected the description of {model} weights, found model = "
+                        f"{description.get('model')!r}; give weights that {model} wrote")
+    if description.get("format") != FORMAT:
+        raise UserError(f"{beside}: expected format {FORMAT}, found {description.get('format')!r}; use the version of "
+                        "this program that wrote it")
+    if not isinstance(description.setdefault("record", {}), dict):
+        raise UserError(f"{beside}: expected record to be a table, found {description['record']!r}; copy it again from "
+                        "where the weights came")
+    return description
+
+
+def weights_name(path: Path, model: str) -> str:
+    """How tables name weights: the file's stem and a hash of its tensors and config together."""
+    description = describe_weights(path, model)
+    content = json.dumps([description.get("sha256"), description["config"]], sort_keys=True)
+    return f"{Path(path).stem}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def read_weights(path: Path, model: str, mode: str | None = None) -> tuple[dict[str, Any], bytes]:
+    """The description of weights and the bytes of their tensors, after a check that the two belong together.
+
+    mode : the mode that is expected, if any; weights of another one raise `UserError`
+    """
+    path = Path(path)
+    description = describe_weights(path, model)
+    found = description.get("mode")
+    if mode is not None and found != mode:
+        raise UserError(f"{path}: expected weights of mode {mode}, found mode {found}; choose --modes {found} or "
+                        "other weights")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != description.get("sha256"):
+        raise UserError(f"{path}: expected the tensors that {path.with_suffix('.toml').name} describes, found others "
+                        "(sha256 differs); copy both files again")
+    return description, data
+
+
+def fill(network: nn.Module, data: bytes, path: Path, model: str) -> None:
+    """Load the bytes that `save_weights` wrote into `network`, all or nothing; raises `UserError`."""
+    try:
+        tensors = load(data)
+        _check_values(path, tensors, network.state_dict())
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    except (SafetensorError, RuntimeError) as e:
+        raise UserError(f"{path}: expected the tensors of its config, found {str(e).splitlines()[-1].strip()[:160]}; "
+                        f"the file belongs to another version of {model}") from None
+
+
+def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str, ...], source: Path) -> None:
+    """Take every tensor of `given` that fits by name and shape; of `parts` alone (first words of names) where given.
+
+    A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where nothing fits.
+    """
+    own = network.state_dict()
+    names = sorted({k.partition(".")[0] for k in own})
+    if unknown := [part for part in parts if part not in names]:
+        raise UserError(f"--init-parts {unknown[0]}: expected parts of this network ({', '.join(names)})")
+    wanted = [k for k in own if not parts or k.partition(".")[0] in parts]
+    fits = {k: given[k] for k in wanted if k in given and own[k].shape == given[k].shape}
+    if parts and len(fits) < len(wanted):
+        first = next(k for k in wanted if k not in fits)
+        raise UserError(f"{source}: expected the {', '.join(parts)} of this network, found "
+                        f"{len(wanted) - len(fits)} of {len(wanted)} tensors missing or of another size (first: "
+                        f"{first}); give weights of the same settings")
+    if not fits:
+        raise UserError(f"{source}: expected weights that share tensors with this network, found none; "
+                        "give weights of the same preset")
+    network.load_state_dict({**own, **fits})
+
+
+def _check_values(path: Path, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raise `UserError` for a tensor of another type than the network's (half precision is fine) or not finite."""
+    for name, value in tensors.items():
+        expected = own[name].dtype if name in own else value.dtype
+        if value.dtype != expected and not (expected == torch.float32 and value.dtype == torch.float16):
+            raise UserError(f"{path}: {name} expected {expected}, found {value.dtype}; save the weights again")
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} expected finite weights, found others; train again")
