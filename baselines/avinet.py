@@ -75,7 +75,8 @@ class Tokens(nn.Module):
         # As published, its dropout is that of training alone.
         layer = nn.TransformerEncoderLayer(config.width, config.heads, config.width, batch_first=True)
         self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.register_buffer("positions", sinusoids(grid[0] * grid[1] * grid[2] + sounds, config.width))
+        positions = sinusoids(grid[0] * grid[1] * grid[2] + sounds, config.width)
+        self.register_buffer("positions", positions, persistent=False)
 
     def forward(self, sight: Tensor, sound: Tensor) -> Tensor:
         """sight (B, C, T, H, W) and sound (B, D, n) to (B, 2 width, T, H, W)."""
@@ -142,8 +143,9 @@ class AViNetModel(NetworkModel):
         heard = {k.removeprefix("audionet."): v for k, v in state.items() if k.startswith("audionet.")}
         out = seen | {f"audio.{k}": v for k, v in convert_soundnet(heard).items()}
         for key, value in state.items():
-            if not key.startswith(("visual_model.", "audionet.")):
-                out[_fusion_name(key)] = _fusion_value(key, value)
+            # The table of positions is no weight: it is made with the network.
+            if not key.startswith(("visual_model.", "audionet.")) and key != "transformer.pos_encoder.pe":
+                out[_fusion_name(key)] = value.flatten(2) if key == "audio_conv_1x1.weight" else value
         return out
 
     def read_encoders(self) -> None:
@@ -154,14 +156,8 @@ class AViNetModel(NetworkModel):
 
 
 _FUSION = [("bilinear.", "pairs.form."), ("conv_in_1x1.", "tokens.sight."), ("audio_conv_1x1.", "tokens.sound."),
-           ("transformer.transformer_encoder.", "tokens.layers."), ("transformer.pos_encoder.pe", "tokens.positions")]
+           ("transformer.transformer_encoder.", "tokens.layers.")]
 
 
 def _fusion_name(key: str) -> str:
     return next((new + key.removeprefix(old) for old, new in _FUSION if key.startswith(old)), key)
-
-
-def _fusion_value(key: str, value: Tensor) -> Tensor:
-    if key == "audio_conv_1x1.weight":
-        return value.flatten(2)
-    return value.flatten(0, 1) if key == "transformer.pos_encoder.pe" else value

@@ -20,17 +20,13 @@ Inputs = dict[str, Tensor]
 
 def filled(model: type[NetworkModel], preset: str, mode: str, state: Inputs, clip: Tensor,
            wave: Tensor | None = None) -> Any:
-    """The network of a preset, for inputs of this size, with the authors' tensors, all of them.
-
-    Fixed tables, which these may leave out, stay.
-    """
+    """The network of a preset, for inputs of this size, with the authors' tensors, all of them."""
     frames, *size = clip.shape[2:]
     fitting = {"window.frames": frames, "window.size": size, "window.target": frames - 1}
     if wave is not None:
         fitting["sound.buffer"] = max(wave.shape)
     network = model.build(model.load_preset(preset, fitting), mode).eval()
-    fixed = {k: v for k, v in network.named_buffers() if k == "tokens.positions"}
-    load_whole(network, fixed | model.convert(state), f"{model.name} {preset}")
+    load_whole(network, model.convert(state), f"{model.name} {preset}")
     return network
 
 

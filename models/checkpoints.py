@@ -34,6 +34,11 @@ class Fit:
     def matched(self) -> int:
         return self.total - len(self.missing) - len(self.misshapen)
 
+    @property
+    def score(self) -> int:
+        """The larger, the nearer."""
+        return self.matched - len(self.missing) - len(self.surplus) - len(self.misshapen)
+
     def __str__(self) -> str:
         """For example "340 of 341 tensors, missing 1 (fuse.bias)"."""
         parts = [f"{self.matched} of its {self.total} tensors"]

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from saliency_bench import registry
 from saliency_bench.data.target import Target
 from saliency_bench.errors import UserError
 from saliency_bench.models import checkpoints
@@ -150,23 +151,34 @@ class NetworkModel(SlidingWindowModel):
         if preset is not None and preset not in cls.published:
             raise UserError(f"{path}: has no TOML beside it, so it is read as a checkpoint of the authors, expected in "
                             f"preset {' or '.join(cls.published)}, found preset {preset}")
-        state = cls.convert(read_checkpoint(Path(path)))
-        best: tuple[int, Any, nn.Module] | None = None
-        for name in cls.published if preset is None else (str(preset),):
-            config = cls.load_preset(name, settings)
-            with torch.device("meta"):
-                found = checkpoints.fit(cls.build(config, options.mode), state)
-            score = found.matched - len(found.surplus)
-            if best is None or score > best[0]:
-                best = score, config, name
-        assert best is not None
-        config = best[1]
+        raw = read_checkpoint(Path(path))
+        presets = cls.published if preset is None else (str(preset),)
+        found, chosen = max(((cls._fit(raw, name, options.mode, settings), name) for name in presets),
+                            key=lambda x: x[0].score)
+        if not found.exact:
+            raise UserError(f"{path}: expected the weights of {cls.name}({options.mode}), preset {chosen}, found "
+                            f"{found}; nothing was loaded; {_nearest(raw, cls.name)}")
+        config = cls.load_preset(chosen, settings)
         network = cls.build(config, options.mode)
-        checkpoints.load_whole(network, state, str(path))
+        checkpoints.load_whole(network, cls.convert(raw), str(path))
         model = cls(network, config, options.mode)
         model.weights = cls.weights_name(path)
         model.unknown_training = True
         return model.setup(options)
+
+    @classmethod
+    def _fit(cls, raw: State, preset: str, mode: str, settings: Mapping[str, Any]) -> checkpoints.Fit:
+        """How an authors' checkpoint fits a preset; nothing is loaded."""
+        return checkpoints.fit(cls.sized(cls.load_preset(preset, settings), mode), cls.convert(raw))
+
+    @classmethod
+    def sized(cls, config: Any, mode: str) -> nn.Module:
+        """A network whose tensors have sizes and, where that can be had, no values."""
+        try:
+            with torch.device("meta"):
+                return cls.build(config, mode)
+        except (NotImplementedError, RuntimeError):  # something in it is computed when it is built
+            return cls.build(config, mode)
 
     unknown_training = False  # of an authors' checkpoint: nobody wrote down what it was trained on
 
@@ -210,6 +222,35 @@ class NetworkModel(SlidingWindowModel):
         return path
 
     @classmethod
+    def has_shipped(cls, preset: str, mode: str) -> bool:
+        """Whether weights come with the package."""
+        try:
+            return cls.shipped(preset, mode).is_file()
+        except UserError:
+            return False
+
+    @classmethod
+    def record_of(cls, path: Path) -> dict[str, Any]:
+        """What is known of weights: their name, the data sets they have seen and the steps they took."""
+        record = cls._describe(path)["record"]
+        return {"name": cls.weights_name(path), "trained_on": list(record.get("trained_on", ())),
+                "steps": record.get("spec", {}).get("steps", 0)}
+
+    @classmethod
+    def card(cls) -> dict[str, Any]:
+        """The facts of the system: paper, code, weights, protocol."""
+        return {k: v for k, v in read_toml(cls.home).items() if k != "presets"}
+
+    @classmethod
+    def counts(cls) -> dict[str, dict[str, int]]:
+        """Parameters of every preset in every mode."""
+        out: dict[str, dict[str, int]] = {}
+        for preset in cls.presets():
+            config = cls.load_preset(preset)
+            out[preset] = {mode: sum(p.numel() for p in cls.sized(config, mode).parameters()) for mode in cls.modes}
+        return out
+
+    @classmethod
     def weights_name(cls, path: Path) -> str:
         """How records name the weights at `path`."""
         return checkpoints.file_name(path) if cls._foreign(path) else weights_name(path, cls.name)
@@ -233,6 +274,25 @@ class NetworkModel(SlidingWindowModel):
         if lacks := [m for m in self.mode if have[m] is None]:
             raise UserError(f"{self.name}({self.mode}) needs {named(lacks)}, which the input does not have; choose a "
                             "mode that the input can feed")
+
+
+def _nearest(raw: State, asked: str) -> str:
+    """Which registered system a checkpoint rather belongs to, and what to do."""
+    best: tuple[int, str] | None = None
+    for name in registry.names("models"):
+        try:
+            model = registry.load("models", name)
+        except UserError:
+            continue
+        for preset in getattr(model, "published", ()):
+            for mode in model.modes:
+                found = model._fit(raw, preset, mode, {})
+                if found.exact:
+                    return f"it is a checkpoint of {name}({mode}), preset {preset}: run {name}"
+                if found.matched and (best is None or found.score > best[0]):
+                    best = found.score, f"nearest is {name}({mode}), preset {preset}, with {found.matched} of its " \
+                                        f"{found.total} tensors"
+    return f"{best[1] if best else 'no system here is near'}; give the file of {asked}"
 
 
 def boolean(model: str, option: str, value: Any) -> bool:

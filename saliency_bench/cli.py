@@ -44,7 +44,7 @@ CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # of the click tha
 
 @app.command()
 def run(
-    model: Annotated[str, typer.Argument(help="A registered model, e.g. tavdiff; see `models list`.")],
+    model: Annotated[str, typer.Argument(help="A registered model, e.g. tavdiff (see `models list`), or all.")],
     modes: Annotated[str, typer.Option(help="Comma-separated modes out of T(ext), A(udio), V(ideo).")] = "",
     datasets: Annotated[str, typer.Option(help="Comma-separated names or folders.")] = "avt-causal",
     protocol: ProtocolName = "av6-clean",
@@ -63,10 +63,15 @@ def run(
     settings: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Run MODEL in every mode on every data set and print the table of scores; resumes where it stopped."""
+    """Run MODEL in every mode on every data set and print the table of scores; resumes where it stopped.
+
+    `run all` runs every model in every mode that has weights and that the data can feed, and says why others are not
+    there.
+    """
     from saliency_bench import registry
     from saliency_bench.data.resolve import resolve, with_caption
     from saliency_bench.harness import run as harness
+    from saliency_bench.harness.everything import run_all
     from saliency_bench.report.progress import Bars
     from saliency_bench.report.show import show
 
@@ -74,12 +79,17 @@ def run(
     request = harness.Request(
         model, tuple(words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
         harness.choose_device(device), out, model_options(settings, steps=steps))
-    models = harness.load_models(request)
+    models = {} if model == "all" else harness.load_models(request)
     opened = [d for name in words(datasets, "--datasets")
               for d in resolve(name, split or None, fold, data_root=data_root)]
     opened = list({d.manifest: d for d in opened}.values())
     if caption:
         opened = [with_caption(d, caption) for d in opened]
+    if model == "all":
+        with Bars(err_console) as bars:
+            records, left_out = run_all(request, opened, bars, allow_missing)
+        show(records, opened, out, as_json, out_console, everything=True, left_out=left_out)
+        return
     if allow_missing:
         opened = [harness.leave_out_lacking(d, list(models)) for d in opened]
     with Bars(err_console) as bars:
@@ -211,12 +221,22 @@ def caption(
 
 
 @models_app.command("list")
-def models_list() -> None:
-    """Registered models and where each comes from."""
-    from saliency_bench import registry
+def models_list(as_json: Json = False) -> None:
+    """Registered models: what they are, what they take, and which weights come with the package."""
+    from saliency_bench.report.cards import list_text, listing
 
-    for name, target in sorted(registry.names("models").items()):
-        out_console.print(f"{name:16} {target}", highlight=False)
+    print(json.dumps(listing()) if as_json else list_text())
+
+
+@models_app.command("info")
+def models_info(name: Annotated[str, typer.Argument(help="A registered model.")], as_json: Json = False) -> None:
+    """All that is known of a model: paper, code, weights, protocol, parameters."""
+    from saliency_bench.report.cards import info, info_text
+
+    if as_json:
+        print(json.dumps(info(name)))
+    else:
+        say(info_text(name))
 
 
 @models_app.command("parity")

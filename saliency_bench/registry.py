@@ -18,12 +18,22 @@ from saliency_bench.errors import UserError
 BUILT_IN: dict[str, dict[str, str]] = {
     "models": {
         "tavdiff": "saliency_bench.models.tavdiff.model:TAVDiffModel",
+        "cadiff_like": "saliency_bench.baselines.cadiff_like:CaDiffModel",
+        "casp_like": "saliency_bench.baselines.casp_like:CASPLikeModel",
+        "tsfp_like": "saliency_bench.baselines.tsfp_like:TSFPLikeModel",
+        "davs_like": "saliency_bench.baselines.davs_like:DAVSLikeModel",
+        "diffsal": "saliency_bench.baselines.diffsal:DiffSalModel",
         "stavis": "saliency_bench.baselines.stavis:STAViSModel",
         "vinet": "saliency_bench.baselines.vinet:ViNetModel",
         "avinet": "saliency_bench.baselines.avinet:AViNetModel",
         "vinet_s": "saliency_bench.baselines.vinet:ViNetSModel",
         "tased": "saliency_bench.baselines.tased:TASEDModel",
-        "centre": "saliency_bench.baselines.centre:CentrePrior",
+        "itti": "saliency_bench.baselines.itti:IttiKoch",
+        "spectral_residual": "saliency_bench.baselines.spectral_residual:SpectralResidual",
+        "uniform": "saliency_bench.baselines.floors:Uniform",
+        "centre": "saliency_bench.baselines.floors:CentrePrior",
+        "gaussian": "saliency_bench.baselines.floors:Gaussian",
+        "mean_map": "saliency_bench.baselines.floors:MeanMap",
     },
     "protocols": {
         "av6-clean": "saliency_bench.protocol:AV6_CLEAN",
@@ -64,7 +74,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
 def names(kind: str) -> dict[str, str]:
     """{name: "module:attribute"} of every registered `kind` ("models", "protocols", "datasets", ...)."""
     found = {e.name: e.value for e in entry_points(group=f"saliency_bench.{kind}")}
-    return {**found, **BUILT_IN[kind]}
+    return {**BUILT_IN[kind], **{name: value for name, value in found.items() if name not in BUILT_IN[kind]}}
 
 
 def load(kind: str, name: str) -> Any:

@@ -168,7 +168,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(type_, tmp_path, monkeypatch, wor
 
 
 def test_weights_of_another_mode_are_refused(type_, tiny, tmp_path):
-    weights = Path(registry.load("models", "tavdiff").load.__func__.__globals__["WEIGHTS"]) / "nano-V.safetensors"
+    weights = registry.load("models", "tavdiff").shipped("nano", "V")
     refused(type_("run", "tavdiff", "--modes", "AV", "--datasets", tiny, "--weights", weights, "--out", tmp_path),
             "mode AV", "mode V")
 

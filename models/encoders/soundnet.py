@@ -97,7 +97,7 @@ def tune_first_layer(net: SoundNet, rate: float, low: float = 100.0, high: float
     assert isinstance(layer, SoundLayer)
     n, taps = layer.conv.out_channels, layer.conv.kernel_size[0]
     pairs = torch.arange(n) // 2
-    frequency = low * ((high or 0.475 * rate) / low) ** (pairs / max(1, int(pairs[-1])))
+    frequency = low * ((high or 0.475 * rate) / low) ** (pairs / max(1, (n - 1) // 2))
     phase = (torch.arange(n) % 2) * (math.pi / 2)
     time = (torch.arange(taps) - (taps - 1) / 2) / rate
     tone = (

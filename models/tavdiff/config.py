@@ -17,6 +17,7 @@ from pydantic import (
 from saliency_bench.models.adapter import AudioRule, Recipe, Window
 from saliency_bench.models.config import Momentum, Section, Size
 from saliency_bench.models.config import WindowConfig as BaseWindow
+from saliency_bench.models.diffusion import DiffusionConfig, SamplingConfig
 from saliency_bench.models.encoders.s3d import STRIDES, output_size
 from saliency_bench.models.encoders.text import VOCABULARY
 
@@ -145,32 +146,6 @@ class DenoiserConfig(Section):
     position_base: PositiveFloat = 10000.0
     output: Literal["linear", "sigmoid"] = "linear"
     unet_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (112, 224, 336, 448)
-
-
-class DiffusionConfig(Section):
-    """Noise, map range and sampling times; see diffusion.py.
-
-    objective : "regression" shows the decoder no map and asks it once, for comparison: the same network without
-                diffusion
-    """
-
-    objective: Literal["diffusion", "regression"] = "diffusion"
-    schedule: Literal["cosine", "linear"] = "cosine"
-    signal_scale: PositiveFloat = 1.0
-    range: Literal["signed", "unit"] = "signed"
-    clamp: bool = True
-    times: Literal["paper", "trailing"] = "paper"
-    final: Literal["x0", "ddim"] = "x0"
-
-
-class SamplingConfig(Section):
-    """Denoising steps, how many samples are averaged, and the precision of products; may differ between runs of one
-    set of weights.
-    """
-
-    steps: int = Field(default=4, ge=1, le=1000)
-    samples: PositiveInt = 1
-    precision: Literal["float32", "bf16"] = "float32"
 
 
 class TAVDiffConfig(Section):

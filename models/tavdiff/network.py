@@ -10,7 +10,6 @@ The mode decides which conditions exist; nothing stands in for a modality outsid
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from saliency_bench.data.clip import MODALITIES
 from saliency_bench.data.target import resize_density
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import WindowBatch
+from saliency_bench.models.diffusion import Diffusion, noise_of, training_draw
 from saliency_bench.models.encoders.convert import load_encoder
 from saliency_bench.models.encoders.pretrained import clip_text_weights, s3d_weights, soundnet_weights
 from saliency_bench.models.encoders.s3d import S3D
@@ -27,7 +27,6 @@ from saliency_bench.models.encoders.text import TextEncoder, TextFeatures, WordT
 from saliency_bench.models.tavdiff.conditions import Conditions, Packer
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
-from saliency_bench.models.tavdiff.diffusion import STEPS, Diffusion
 from saliency_bench.models.tavdiff.sitr import SITR
 from saliency_bench.models.tavdiff.unet import UNet
 
@@ -135,17 +134,14 @@ class TAVDiff(nn.Module):
         Windows whose density is zero everywhere have no target and are left out of the mean.
         """
         density = density.to(next(self.denoiser.parameters()))
-        peak = density.flatten(1).amax(1)
-        resized = resize_density(density, self.config.window.map_size)
-        top = resized.flatten(1).amax(1).clamp_min(torch.finfo(resized.dtype).tiny)
-        signal = self.diffusion.signal(resized / top[:, None, None])
-        drawn_t, drawn_noise = self._draw(batch.seeds)
+        size = self.config.window.map_size
+        signal, valid = self.diffusion.target(density, size)
+        drawn_t, drawn_noise = training_draw(batch.seeds, size, signal.device)
         t, noise = drawn_t if t is None else t, drawn_noise if noise is None else noise
         t, noise = t.to(signal.device), noise.to(signal)
-        prepared = self.denoiser.prepare(self.conditions(batch, resized))
+        prepared = self.denoiser.prepare(self.conditions(batch, resize_density(density, size)))
         predicted = self._activate(self.denoiser(*self.diffusion.noised(signal, noise, t), prepared))
         error = (predicted - signal).square().flatten(1).mean(1)
-        valid = (peak > 0).to(error)
         return (error * valid).sum() / valid.sum().clamp_min(1)
 
     @torch.no_grad()
@@ -166,7 +162,7 @@ class TAVDiff(nn.Module):
 
         steps = steps or self.config.sampling.steps
         device = next(self.denoiser.parameters()).device
-        maps = [self.diffusion.sample(predict, draw.to(device), steps) for draw in noise]
+        maps = [self.diffusion.sample(predict, x.to(device), steps) for x in noise]
         return torch.stack(maps).mean(0)
 
     def _autocast(self) -> torch.autocast:
@@ -176,18 +172,7 @@ class TAVDiff(nn.Module):
 
     def noise(self, batch: WindowBatch) -> Tensor:
         """Gaussian noise (samples, B, H, W) that depends on each window's seed alone."""
-        size, samples = self.config.window.map_size, self.config.sampling.samples
-        rows = []
-        for seed in batch.seeds:
-            generator = torch.Generator().manual_seed(int(seed))
-            rows.append(torch.stack([torch.randn(size, generator=generator) for _ in range(samples)]))
-        return torch.stack(rows, 1)
-
-    def _draw(self, seeds: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Times (B,) and noise (B, H, W) of training windows, of each a function of its seed alone."""
-        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        t = torch.cat([torch.randint(STEPS, (1,), generator=g) for g in generators])
-        return t, torch.stack([torch.randn(self.config.window.map_size, generator=g) for g in generators])
+        return noise_of(batch.seeds, self.config.window.map_size, self.config.sampling.samples)
 
     def _see(self, batch: WindowBatch) -> tuple[Tensor, tuple[int, int, int]]:
         """Visual tokens (B, N, channels) and their grid (time, rows, columns)."""
@@ -208,15 +193,9 @@ class TAVDiff(nn.Module):
             x = F.max_pool1d(x, 2)
         return x.transpose(1, 2)
 
-    @torch.no_grad()
     def _audio_length(self) -> int:
         """Number of sound tokens of a full buffer; raises `UserError` where the buffer is too short for any."""
-        training = self.audio.training
-        try:
-            length = self.audio.eval()(torch.zeros(1, self.config.audio.buffer)).shape[2]
-        except RuntimeError:
-            length = 0
-        self.audio.train(training)
+        length = self.audio.length(self.config.audio.buffer)
         length = length // 2 if self.config.audio.final_pool else length
         if length < 1:
             raise UserError(f"audio.buffer {self.config.audio.buffer}: too short for layer "

@@ -57,6 +57,7 @@ class Dataset:
     losses    : frames that are known of and cannot be scored, with the reason in a word or two
     fold      : number of the fold it is made of; None for all folds together, and where there are none
     times     : in how many test lists a video is, where that is more than one; a protocol decides what follows
+    training  : opens its training part, for what is fitted to it; raises `UserError` where there is none
     notes     : facts a table must state, e.g. {"sigma_px": 5.0, "observers": 24}
     centre    : density (h, w) that best predicts every frame without looking, where the set's own is known
     endless   : samples are drawn from a law without end; `names` is empty then and any index is a sample
@@ -77,6 +78,7 @@ class Dataset:
     fold: int | None = None
     losses: Sequence[Loss] = ()
     times: Mapping[str, int] = field(default_factory=dict)
+    training: Callable[[], Dataset] | None = None
 
     def __post_init__(self) -> None:
         repeated = next((name for name, times in Counter(self.names).items() if times > 1), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from saliency_bench import registry
@@ -27,7 +28,21 @@ def resolve(name: str, split: str | None = None, fold: int | None = None, *, dat
                 "train" with several folds is refused
     data_root : folder of the published sets; by default the one that the environment variable `ROOT` names
     truth     : False where predictions are wanted of videos whose truth is held by others
+    Each set knows how to open its training part.
     """
+    return [replace(found, training=partial(_training_of, name, found, fold, data_root))
+            for found in _open(name, split, fold, data_root, truth)]
+
+
+def _training_of(name: str, dataset: Dataset, fold: int | None, data_root: Path | None) -> Dataset:
+    """The training part of one of the sets that `name` means."""
+    if name in registry.names("training"):
+        return resolve_training(name, 0, fold)
+    return next(d for d in _open(name, "train", fold, data_root, True) if d.name == dataset.name)
+
+
+def _open(name: str, split: str | None, fold: int | None, data_root: Path | None, truth: bool) -> list[Dataset]:
+    """The sets that `name` means, see `resolve`."""
     if name in registry.names("datasets"):
         _refuse_fold(name, fold)
         if split not in (None, "test"):

@@ -15,6 +15,7 @@ from saliency_bench.data.clip import MODALITIES, parse_mode
 from saliency_bench.data.dataset import Dataset, Loss, without
 from saliency_bench.data.density import default_sigma
 from saliency_bench.errors import UserError
+from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.human import human_scorer
 from saliency_bench.harness.record import Record
@@ -149,9 +150,21 @@ def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None
     records = []
     for dataset in datasets:
         for mode, model in models.items():
-            records.append(model_record(request, model, mode, dataset, protocol, progress))
+            records.append(model_record(request, fitted(model, dataset), mode, dataset, protocol, progress))
         records += references(request, list(models), dataset, protocol, progress)
     return records
+
+
+def fitted(model: Any, dataset: Dataset) -> Any:
+    """The model, fitted to the set's training videos if it is of the kind that has to be; raises `UserError`."""
+    if not hasattr(model, "fitted"):
+        return model
+    if dataset.training is None:
+        raise UserError(f"{model.name}: is fitted to training videos, and {dataset.name} has none")
+    try:
+        return model.fitted(dataset.training())
+    except UserError as error:
+        raise UserError(f"{model.name}: is fitted to training videos; {error}") from None
 
 
 def fold_name(dataset: str, fold: int | None) -> str:
@@ -173,11 +186,12 @@ def model_record(request: Request, model: Any, mode: str, dataset: Dataset, prot
     notes: dict[str, object] = {}
     if weights:
         seen = {t for t in getattr(model, "trained_on", ()) if t.partition(FOLD)[0] == dataset.name}
-        notes = {"weights": weights, "zero_shot": not seen}
+        notes = {"weights": weights, "zero_shot": None if getattr(model, "unknown_training", False) else not seen}
         if others := sorted(seen - {dataset.name, fold_name(dataset.name, dataset.fold)}):
             problem = (f"{spec.label}: these weights were trained on {', '.join(others)}; videos of this split may be "
                        f"among what they saw: score with the --fold they were trained on")
             dataset = replace(dataset, problems=(*dataset.problems, problem))
+    notes["cost"] = cost(model, mode)._asdict()
     return _evaluate(model, mode, spec, dataset, protocol, request, progress, notes)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from saliency_bench.data.dataset import Dataset
+from saliency_bench.harness.everything import NotRun
 from saliency_bench.harness.record import Record
 from saliency_bench.report.figures import run_figure
 from saliency_bench.report.tables import comparison_table, comparisons, coverage, footnotes, rows, table
@@ -19,10 +20,16 @@ def _problems(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(p for r in records for p in r.problems))
 
 
-def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_json: bool, console: Console) -> None:
-    """Print the records, one table a data set, and draw a figure each; or one JSON object."""
+def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_json: bool, console: Console,
+         everything: bool = False, left_out: Sequence[NotRun] = ()) -> None:
+    """Print the records, one table a data set, and draw a figure each; or one JSON object.
+
+    everything : rows are of many models: what they cost is told, and each is compared with the centre prior alone
+    left_out   : rows that are not there, with the reason
+    """
     by_set: dict[str, list[Record]] = {
-        d.manifest: [r for r in records if r.spec.manifest == d.manifest] for d in datasets}
+        d.manifest: [r for r in records if r.spec.dataset == d.name] if everything else
+        [r for r in records if r.spec.manifest == d.manifest] for d in datasets}
     figures: dict[str, str] = {}  # by manifest: two sets may share a name
     for dataset in datasets:
         of_set = by_set[dataset.manifest]
@@ -35,10 +42,11 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
     if as_json:
         print(json.dumps({
             "rows": [row for of_set in by_set.values() for row in rows(of_set)],
-            "comparisons": [c for of_set in by_set.values() for c in comparisons(of_set)],
+            "comparisons": [c for of_set in by_set.values() for c in comparisons(of_set, not everything)],
             "datasets": [{"name": d.name, "split": d.split, "manifest": d.manifest, "figure": figures[d.manifest],
                           "problems": _problems(by_set[d.manifest])} for d in datasets],
-            "records": [str(out / r.spec.run_id / "record.json") for r in records]}))
+            "records": [str(out / r.spec.run_id / "record.json") for r in records],
+            "not_run": [row._asdict() for row in left_out]}))
         return
 
     def say(text: str) -> None:
@@ -48,8 +56,8 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
         of_set = by_set[dataset.manifest]
         say(f"\n{dataset.name} ({dataset.split}), protocol {of_set[0].spec.protocol}: mean over videos "
             "[95 % interval, bootstrap over videos]\n")
-        say(table(of_set))
-        if compared := comparison_table(of_set):
+        say(table(of_set, everything))
+        if compared := comparison_table(of_set, not everything):
             say("\n" + compared)
         say("")
         for line in [*footnotes(of_set), *(f"! {p}" for p in _problems(of_set))]:
@@ -62,3 +70,5 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
     for dataset in datasets:
         for line in coverage(by_set[dataset.manifest]):
             say(f"{dataset.name}: {line}")
+    for row in left_out:
+        say(f"{row.dataset}: not run: {row.label}: {row.reason}")

@@ -15,14 +15,36 @@ def rows(records: Sequence[Record]) -> list[dict[str, object]]:
     return [record.row(skill(record, records)) for record in records]
 
 
-def table(records: Sequence[Record]) -> str:
-    """Markdown-like table: a row a record, metrics with their 95 % interval over videos."""
+def table(records: Sequence[Record], costs: bool = False) -> str:
+    """Markdown-like table: a row a record, metrics with their 95 % interval over videos.
+
+    costs : also what a frame costs: parameters, multiply-accumulates, and the time of prediction and scoring
+    """
     body = []
     for record, row in zip(records, rows(records), strict=True):
         value = row["skill"]
         body.append([record.spec.label, *(_cell(record.metric(m)) for m in HEADLINE), record.n_videos,
-                     record.n_frames, "" if value is None else f"{value:.2f}"])
-    return tabulate(body, ["model", *HEADLINE, "videos", "frames", "skill"], tablefmt="github", disable_numparse=True)
+                     record.n_frames, "" if value is None else f"{value:.2f}", *(_costs(record) if costs else ())])
+    heads = ["model", *HEADLINE, "videos", "frames", "skill", *(COSTS if costs else ())]
+    return tabulate(body, heads, tablefmt="github", disable_numparse=True)
+
+
+COSTS = ("parameters", "MACs/frame", "ms/frame")
+
+
+def _costs(record: Record) -> list[str]:
+    cost = record.notes.get("cost")
+    known = cost if isinstance(cost, dict) else {}
+    time = "" if record.ms_per_frame is None else f"{record.ms_per_frame:.1f}"
+    return [*("" if known.get(k) is None else short(known[k]) for k in ("parameters", "macs")), time]
+
+
+def short(n: int) -> str:
+    """Three figures and a unit: 31.1 M, 115 G."""
+    for factor, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if n >= factor:
+            return f"{n / factor:.3g} {unit}"
+    return str(n)
 
 
 def _cell(metric: dict[str, float | None]) -> str:
@@ -33,13 +55,13 @@ def _cell(metric: dict[str, float | None]) -> str:
     return f"{metric['mean']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
-def comparisons(records: Sequence[Record]) -> list[dict[str, object]]:
-    """Paired differences over videos: every model row minus the next model rows and minus the centre prior."""
+def comparisons(records: Sequence[Record], pairs: bool = True) -> list[dict[str, object]]:
+    """Paired differences over videos: every model row minus the centre prior and, with `pairs`, the next model rows."""
     models = [r for r in records if r.spec.model not in REFERENCES]
     others = [r for r in records if r.spec.model == "centre"]
     out: list[dict[str, object]] = []
     for i, a in enumerate(models):
-        for b in models[i + 1:] + others:
+        for b in (models[i + 1:] if pairs else []) + others:
             differences = {m: d for m in HEADLINE if (d := paired(a, b, m)) is not None}
             if differences and a.spec.manifest == b.spec.manifest:
                 out.append({"a": a.spec.label, "b": b.spec.label, "dataset": a.spec.dataset, "difference": {
@@ -47,13 +69,13 @@ def comparisons(records: Sequence[Record]) -> list[dict[str, object]]:
     return out
 
 
-def comparison_table(records: Sequence[Record]) -> str:
+def comparison_table(records: Sequence[Record], pairs: bool = True) -> str:
     """`comparisons` as a table, "" where there is nothing to compare."""
     def cell(difference: dict[str, float] | None) -> str:
         return "-" if difference is None else "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
 
     body = [[f"{c['a']} - {c['b']}", *(cell(c["difference"].get(m)) for m in HEADLINE)]  # type: ignore[attr-defined]
-            for c in comparisons(records)]
+            for c in comparisons(records, pairs)]
     return tabulate(body, ["paired difference", *HEADLINE], tablefmt="github") if body else ""
 
 
@@ -63,7 +85,8 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     for record in records:
         notes, label = record.notes, record.spec.label
         if "weights" in notes:
-            seen = "zero-shot: these weights never saw this data set" if notes["zero_shot"] else "trained on this set"
+            seen = {True: "zero-shot: these weights never saw this data set", False: "trained on this set",
+                    None: "what they were trained on is not recorded"}[notes["zero_shot"]]  # type: ignore[index]
             lines.append(f"{label}: weights {notes['weights']} ({seen})")
         if "prior" in notes:
             lines.append(f"{label}: {notes['prior']}")

@@ -16,16 +16,45 @@ network then has to look at its conditions, since little of the map shows throug
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from saliency_bench.models.tavdiff.config import DiffusionConfig
+from saliency_bench.data.target import resize_density
+from saliency_bench.models.config import Section
 
 STEPS = 1000
+
+
+class DiffusionConfig(Section):
+    """Noise, map range and sampling times; see the module docstring.
+
+    objective : "regression" shows the decoder no map and asks it once, for comparison: the same network without
+                diffusion
+    """
+
+    objective: Literal["diffusion", "regression"] = "diffusion"
+    schedule: Literal["cosine", "linear"] = "cosine"
+    signal_scale: PositiveFloat = 1.0
+    range: Literal["signed", "unit"] = "signed"
+    clamp: bool = True
+    times: Literal["paper", "trailing"] = "paper"
+    final: Literal["x0", "ddim"] = "x0"
+
+
+class SamplingConfig(Section):
+    """Denoising steps, how many samples are averaged, and the precision of products; may differ between runs of one
+    set of weights.
+    """
+
+    steps: int = Field(default=4, ge=1, le=1000)
+    samples: PositiveInt = 1
+    precision: Literal["float32", "bf16"] = "float32"
 
 
 def cumulative_alphas(schedule: str) -> np.ndarray:
@@ -49,6 +78,23 @@ def sampling_times(steps: int, rule: str) -> list[int]:
     return [math.floor(k * (STEPS - 1) / steps + 0.5) for k in range(steps, -1, -1)]
 
 
+def training_draw(seeds: Sequence[int] | np.ndarray, size: tuple[int, int],
+                  device: torch.device) -> tuple[Tensor, Tensor]:
+    """Times (B,) and noise (B, H, W) of training windows, of each a function of its seed alone."""
+    generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    t = torch.cat([torch.randint(STEPS, (1,), generator=g) for g in generators])
+    return t.to(device), torch.stack([torch.randn(size, generator=g) for g in generators]).to(device)
+
+
+def noise_of(seeds: Sequence[int] | np.ndarray, size: tuple[int, int], samples: int = 1) -> Tensor:
+    """Gaussian noise (samples, B, H, W) to sample from, of each window a function of its seed alone."""
+    rows = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(int(seed))
+        rows.append(torch.stack([torch.randn(size, generator=generator) for _ in range(samples)]))
+    return torch.stack(rows, 1)
+
+
 class Diffusion:
     """Noising and deterministic sampling under one `DiffusionConfig`."""
 
@@ -59,6 +105,12 @@ class Diffusion:
     def signal(self, maps: Tensor) -> Tensor:
         """[0, 1] to the network's range."""
         return maps * 2 - 1 if self.config.range == "signed" else maps
+
+    def target(self, density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """x0 (B, H, W) of densities (B, h, w) of any positive scale, and which of the windows have one, (B,) 0 or 1."""
+        resized = resize_density(density, size)
+        top = resized.flatten(1).amax(1).clamp_min(torch.finfo(resized.dtype).tiny)
+        return self.signal(resized / top[:, None, None]), (density.flatten(1).amax(1) > 0).to(resized)
 
     def maps(self, signal: Tensor) -> Tensor:
         """The network's range to [0, 1]; what falls outside is cut."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
+from saliency_bench.models.diffusion import STEPS, Diffusion, cumulative_alphas, sampling_times
 from saliency_bench.models.tavdiff.config import DiffusionConfig
-from saliency_bench.models.tavdiff.diffusion import STEPS, Diffusion, cumulative_alphas, sampling_times
 
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 

@@ -1,0 +1,97 @@
+"""`run all`: every registered model, in every mode that has weights and that the data can feed, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from saliency_bench import registry
+from saliency_bench.data.clip import parse_mode
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.errors import UserError
+from saliency_bench.harness.record import REFERENCES, Record
+from saliency_bench.harness.run import (
+    Progress,
+    Request,
+    check_modalities,
+    fitted,
+    leave_out_lacking,
+    model_record,
+    references,
+)
+from saliency_bench.spec import LoadOptions
+
+OPTIONS = ("preset", "untrained")  # what may be set for all networks at once
+
+
+class NotRun(NamedTuple):
+    """A row that was left out of a data set's table, with the reason."""
+
+    label: str
+    dataset: str
+    reason: str
+
+
+def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | None = None,
+            allow_missing: bool = False) -> tuple[list[Record], list[NotRun]]:
+    """Records of every model and mode on every data set, references beside, and what was left out.
+
+    request.modes  : the only modes that are run, where given; models without modes are run anyway
+    allow_missing  : score in each mode the videos that can feed it; otherwise the mode is left out
+    Raises `UserError` for settings that cannot be meant for all.
+    """
+    if wrong := [k for k in request.options if k not in OPTIONS]:
+        raise UserError(f"run all: expected no settings but {' and '.join(OPTIONS)}, found {', '.join(wrong)}; run the "
+                        "model by its name")
+    if request.weights is not None:
+        raise UserError(f"run all: {request.weights} belongs to one model; run that model by its name")
+    progress, protocol = progress or Progress(), registry.load("protocols", request.protocol)
+    records: list[Record] = []
+    left_out: list[NotRun] = []
+    for dataset in datasets:
+        modes: dict[str, None] = {}
+        for name, mode in rows(request.modes):
+            label = f"{name}({mode})" if mode else name
+            try:
+                model, seen = _load(request, name, mode), dataset
+                if mode:
+                    seen = leave_out_lacking(dataset, [mode]) if allow_missing else dataset
+                    check_modalities(seen, name, mode, ())
+                asked = replace(request, model=name, options=_options(request, model))
+                records.append(model_record(asked, fitted(model, seen), mode, seen, protocol, progress))
+                modes[mode] = None
+            except UserError as error:  # whatever it is, the others can be run
+                left_out.append(NotRun(label, dataset.name, str(error)))
+        records += references(replace(request, model="", options={}), [m for m in modes if m], dataset, protocol,
+                              progress)
+    return records, left_out
+
+
+def rows(modes: Sequence[str]) -> list[tuple[str, str]]:
+    """(model, mode) of every row, in the registry's order; a plug-in that cannot be imported is a row that will fail.
+
+    modes : the only ones, where given
+    """
+    wanted = [parse_mode(m) for m in modes]
+    out: list[tuple[str, str]] = []
+    for name in registry.names("models"):
+        if name in REFERENCES:
+            continue
+        try:
+            own = registry.load("models", name).modes
+        except UserError:
+            own = ("?",)
+        out += [(name, mode) for mode in own if not wanted or mode in wanted] if own else [(name, "")]
+    return out
+
+
+def _load(request: Request, name: str, mode: str) -> Any:
+    factory = registry.load("models", name)
+    return factory.load(LoadOptions(mode, None, request.device, request.seed, request.batch,
+                                    _options(request, factory)))
+
+
+def _options(request: Request, model: Any) -> dict[str, Any]:
+    """The request's settings for networks, none for models that have no presets."""
+    return request.options if hasattr(model, "load_preset") else {}

@@ -1,0 +1,85 @@
+"""What is known of the registered models: their cards, as a list and one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+from saliency_bench import registry
+from saliency_bench.errors import UserError
+from saliency_bench.report.tables import short
+
+FACTS = ("title", "paper", "year", "modalities", "kind", "parameters", "code", "weights", "training_data", "protocol",
+         "reported")
+KINDS = {
+    "exact": "agrees with figures that the authors' implementation gave",
+    "reconstruction": "tensors and parameters of the published code; its outputs were not at hand to compare with",
+    "re-implementation": "built from what is known of it; never to be read as a reproduction",
+    "floor": "looks at nothing; says what a score is worth",
+}
+
+
+def card(name: str) -> dict[str, Any]:
+    """The facts of a model, without its presets; of a plug-in without a card only where it comes from."""
+    model = registry.load("models", name)
+    own = model.card() if hasattr(model, "card") else {}
+    return {**{k: own.get(k, "unknown") for k in FACTS}, "notes": list(own.get("notes", ()))}
+
+
+def listing() -> list[dict[str, Any]]:
+    """A row a model: name, title, modes, kind, the published parameters, the modes that weights are shipped for."""
+    rows = []
+    for name, target in registry.names("models").items():
+        try:
+            model, facts = registry.load("models", name), card(name)
+        except UserError as error:
+            rows.append({"name": name, "title": "broken", "modes": "", "year": "", "kind": "", "parameters": "",
+                         "weights": "", "from": str(error)})
+            continue
+        rows.append({"name": name, "title": facts["title"], "modes": ",".join(model.modes), "year": facts["year"] or "",
+                     "kind": facts["kind"], "parameters": _number(facts["parameters"]),
+                     "weights": ",".join(shipped(model)) or ("" if model.modes and hasattr(model, "shipped") else "-"),
+                     "from": target.partition(":")[0].removeprefix("saliency_bench.")})
+    return rows
+
+
+def list_text() -> str:
+    """`listing` as a table."""
+    return tabulate(listing(), headers="keys", tablefmt="github", disable_numparse=True)
+
+
+def info(name: str) -> dict[str, Any]:
+    """The card of a model, its presets with our parameter counts, and the weights that come with the package."""
+    model = registry.load("models", name)
+    return {"name": name, **card(name), "modes": list(model.modes),
+            "presets": model.counts() if hasattr(model, "counts") else {},
+            "shipped": {mode: model.record_of(model.shipped("nano", mode)) for mode in shipped(model)}}
+
+
+def info_text(name: str) -> str:
+    """`info` for people."""
+    found = info(name)
+    kind = found["kind"]
+    facts = [(k.replace("_", " "), found[k]) for k in FACTS]
+    lines = [f"{name}: {found['title']}", ""]
+    for key, value in facts[1:]:
+        said = f"{value:,}" if key == "parameters" and isinstance(value, int) else value
+        lines.append(f"  {key:14} {f'{kind} ({KINDS[kind]})' if key == 'kind' and kind in KINDS else said or '-'}")
+    lines += [f"  note           {note}" for note in found["notes"]]
+    for preset, counts in found["presets"].items():
+        ours = ", ".join(f"{mode} {n:,}" for mode, n in counts.items())
+        lines.append(f"  preset         {preset}: {ours} parameters here")
+    for mode, record in found["shipped"].items():
+        lines.append(f"  shipped        {mode}: {record['name']}, trained on {', '.join(record['trained_on'])} for "
+                     f"{record['steps']:,} steps")
+    return "\n".join(lines)
+
+
+def shipped(model: Any) -> list[str]:
+    """Modes of a model that weights come with the package for."""
+    return [mode for mode in model.modes if hasattr(model, "has_shipped") and model.has_shipped("nano", mode)]
+
+
+def _number(value: Any) -> str:
+    return short(value) if isinstance(value, int) else str(value)

@@ -1,0 +1,134 @@
+"""Checkpoints of the systems' authors: read whole, in the preset they fit, or refused with what does not fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saliency_bench import registry
+from saliency_bench.baselines.tased import TASEDModel
+from saliency_bench.baselines.vinet import ViNetModel
+from saliency_bench.errors import UserError
+from saliency_bench.models.adapter import LoadOptions
+
+FIGURES = Path(__file__).parent / "golden" / "models"
+
+
+def authors(name: str, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Tensors of the authors' names and shapes."""
+    manifest = json.loads((FIGURES / f"{name}.json").read_text())
+    return {prefix + key: torch.zeros(shape, dtype=torch.int64 if key.endswith("num_batches_tracked") else None)
+            if key.endswith(("num_batches_tracked", "bias", "running_mean")) else torch.full(shape, 0.5)
+            for key, shape in manifest["keys"].items()}
+
+
+def refused(path: Path, model: str, mode: str, *words: str, **options) -> None:
+    with pytest.raises(UserError) as error:
+        registry.load("models", model).load(LoadOptions(mode, weights=path, options=options))
+    said = str(error.value)
+    assert "\n" not in said and str(path) in said, said
+    for word in words:
+        assert word in said, said
+
+
+@pytest.mark.parametrize(("name", "model", "mode", "preset"), [
+    ("vinet", "vinet", "V", "paper"), ("vinet16", "vinet", "V", "paper16"), ("avinet", "avinet", "AV", "paper"),
+    ("avinet_tf", "avinet", "AV", "paper_tf"), ("stavis_av", "stavis", "AV", "paper"),
+    ("stavis_v", "stavis", "V", "paper"),
+])
+def test_a_checkpoint_is_read_in_the_preset_that_it_fits(name, model, mode, preset, tmp_path):
+    path = tmp_path / "released.pth"
+    torch.save({"epoch": 60, "arch": "x", "state_dict": authors(name, "module.")}, path)
+    loaded = registry.load("models", model).load(LoadOptions(mode, weights=path))
+    assert loaded.config.preset == preset and loaded.weights.startswith("released@") and not loaded.training
+    assert loaded.unknown_training and loaded.trained_on == ()
+    assert all((p == 0.5).all() for n, p in loaded.network.named_parameters() if n.endswith("weight"))
+
+
+def test_missing_and_surplus_tensors_are_counted_and_the_nearest_named(tmp_path):
+    state = authors("vinet16")
+    state["decoder.convtsp2.0.weights"] = state.pop("decoder.convtsp2.0.weight")
+    torch.save(state, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "preset paper16", "391 of its 392", "1 missing", "decoder.joined.1.weight",
+            "1 surplus", "nothing was loaded", "nearest")
+
+
+def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path):
+    state = authors("stavis_v")
+    state["fuse.weight"] = torch.zeros(1, 32, 1, 1)
+    torch.save(state, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "stavis", "V", "fuse.weight", "(1, 64, 1, 1)", "(1, 32, 1, 1)")
+
+
+@pytest.mark.parametrize(("name", "asked", "mode", "said"), [
+    ("stavis_av", "vinet", "V", "it is a checkpoint of stavis(AV)"),
+    ("vinet", "stavis", "AV", "it is a checkpoint of vinet(V)"),
+    ("vinet", "tased", "V", "it is a checkpoint of vinet(V)"),
+    ("avinet", "vinet", "V", "it is a checkpoint of avinet(AV)"),
+])
+def test_a_checkpoint_of_another_system_is_recognised(name, asked, mode, said, tmp_path):
+    torch.save(authors(name), tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", asked, mode, said)
+
+
+def test_a_file_that_would_run_code_or_holds_no_tensors_is_refused(tmp_path):
+    torch.save({"state_dict": {"a": print}}, tmp_path / "code.pt")
+    refused(tmp_path / "code.pt", "vinet", "V", "plain tensors")
+    torch.save({"lr": 0.1}, tmp_path / "no.pt")
+    refused(tmp_path / "no.pt", "vinet", "V", "state dict of tensors")
+    (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
+    refused(tmp_path / "cut.pt", "vinet", "V", "unreadable")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    state = authors("vinet16")
+    state["decoder.convtsp1.0.weight"][0, 0] = float("nan")
+    torch.save(state, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "finite")
+
+
+def test_a_preset_that_the_authors_do_not_have_is_refused(tmp_path):
+    torch.save(authors("vinet16"), tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "paper or paper16", "preset nano", preset="nano")
+
+
+def test_a_training_starts_from_an_authors_checkpoint(tmp_path):
+    torch.save(authors("vinet16"), tmp_path / "w.pt")
+    model = ViNetModel.create("V", "paper16")
+    model.start_from(tmp_path / "w.pt", ("visual",))
+    state = model.network.state_dict()
+    assert (state["visual.layers.0.spatial.conv.weight"] == 0.5).all()
+    assert not (state["decoder.joined.0.weight"] == 0.5).all()
+    assert ViNetModel.weights_name(tmp_path / "w.pt").startswith("w@")
+
+
+def test_the_reconstructed_networks_have_the_published_parameters_and_tensors():
+    sizes = {}
+    for name in ("tased", "vinet_s"):
+        model = registry.load("models", name)
+        network = model.sized(model.load_preset("paper"), "V")
+        sizes[name] = sum(p.numel() for p in network.parameters()), len(network.state_dict())
+    assert sizes == {"tased": (21_260_693, 513), "vinet_s": (9_500_737, 470)}
+
+
+def test_the_names_of_taseds_authors_are_read():
+    network = TASEDModel.sized(TASEDModel.load_preset("paper"), "V")
+    theirs = {"convtsp1.0.weight": "top.0.conv.weight", "convtsp1.4.running_var": "top.1.norm.running_var",
+              "convtsp2.0.weight": "middle.conv.weight", "convtsp3.1.bias": "low.norm.bias",
+              "convtsp4.3.weight": "last.1.conv.weight", "convtsp4.10.weight": "last.3.norm.weight",
+              "convtsp4.12.weight": "up.weight", "convtsp4.13.bias": "out.bias"}
+    state = network.state_dict()
+    found = TASEDModel.convert({"module." + k: state[v] for k, v in theirs.items()})
+    assert sorted(found) == sorted(theirs.values())
+
+
+def test_shared_frames_meet_each_slice_of_staviss_kernel_once():
+    model = registry.load("models", "stavis").load(LoadOptions("V", options={"untrained": True}))
+    frames = torch.randn(3, 12, 32, 48)
+    rows = torch.tensor(np.stack([np.clip(np.arange(8) + i, 0, 11) for i in (0, 2, 6)]))
+    whole = torch.stack([frames[:, r] for r in rows])
+    stem = model.network.stem
+    with torch.inference_mode():
+        assert torch.allclose(stem.shared(frames, rows), stem.conv(whole), atol=1e-5)
