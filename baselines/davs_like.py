@@ -62,7 +62,7 @@ class TemporalAttention(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         hidden = max(4, channels // 4)
-        self.score = nn.Sequential(nn.Conv1d(channels, hidden, 1), nn.ReLU(), nn.Conv1d(hidden, 1, 1))
+        self.score = nn.Sequential(nn.Conv1d(channels, hidden, 1), nn.ReLU(), nn.Conv1d(hidden, 1, 1, bias=False))
 
     def weights(self, x: Tensor) -> Tensor:
         """x (B, C, T, H, W) to (B, T), positive, of sum one."""

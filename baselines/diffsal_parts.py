@@ -53,7 +53,7 @@ class MViT(mvit.MViT):
         x = self.conv_proj(frames)
         grid = (x.shape[2], x.shape[3], x.shape[4])
         x = self.pos_encoding(x.flatten(2).transpose(1, 2))
-        out = []
+        out: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             x, grid = block(x, grid)
             if i in self.ends:
@@ -78,7 +78,8 @@ class Attend(nn.Module):
 
     def forward(self, sound: Tensor) -> Tensor:
         x = sound.flatten(2).transpose(1, 2)
-        x = x + self.proj(_attention(*self.qkv(self.norm(x)).chunk(3, -1), self.heads))
+        query, key, value = self.qkv(self.norm(x)).chunk(3, -1)
+        x = x + self.proj(_attention(query, key, value, self.heads))
         x = x + self.mlp(x)
         return x.transpose(1, 2).unflatten(2, sound.shape[2:])
 
@@ -262,15 +263,16 @@ class Decoder(nn.Module):
              first: int = 0) -> tuple[Tensor, list[Tensor | None]]:
         """Time steps from `first` on, through all stages, reduced and summed: (B, R, 2 h, 2 w), and the gates."""
         size = [2 * n for n in levels[0].shape[3:]]
-        x, total, found = None, None, []
-        for i, (stage, reduce, level) in enumerate(zip(self.stages, self.reduce, reversed(levels), strict=True)):
-            x, gate = stage(level, x, sound, gates[i] if gates else None, self.gating)
-            weight = reduce.weight[:, :, first : first + x.shape[2]]
-            y = F.conv3d(stage.out(x)[:, :, : weight.shape[2]], weight)[:, :, 0]
-            y = F.interpolate(y, size, mode="bilinear", align_corners=False)
-            total = y if total is None else total + y
+        x: Tensor | None = None
+        totals: list[Tensor] = []
+        found: list[Tensor | None] = []
+        for i, level in enumerate(reversed(levels)):
+            x, gate = self.stages[i](level, x, sound, gates[i] if gates else None, self.gating)
             found.append(gate)
-        return total, found
+            weight = self.reduce[i].weight[:, :, first : first + level.shape[2]]
+            y = F.conv3d(self.stages[i].out(x)[:, :, : weight.shape[2]], weight)[:, :, 0]
+            totals.append(F.interpolate(y, size, mode="bilinear", align_corners=False))
+        return sum(totals[1:], totals[0]), found
 
     def finish(self, total: Tensor) -> Tensor:
         return self.out(self.join(total)).sigmoid()

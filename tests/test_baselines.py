@@ -1,5 +1,7 @@
 """Every network among the baselines: what it gives, how it learns, what it costs, how it is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,7 +59,8 @@ def test_every_parameter_learns(name, mode):
             for p in model.parameters():
                 p.add_(1e-3 * torch.randn(p.shape, generator=generator))
     silent = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    assert not silent
+    # A single time step is all of its level's attention, however it is scored.
+    assert not [n for n in silent if not (name == "davs_like" and n.startswith("network.attention.3."))]
 
 
 @pytest.mark.parametrize(("name", "mode"), ROWS)
@@ -74,7 +77,7 @@ def test_weights_come_back_and_give_the_same_maps(name, mode, tmp_path):
     back = factory.load(LoadOptions(mode, weights=tmp_path / "w.safetensors", seed=3))
     assert back.trained_on == ("toy",) and back.weights == factory.weights_name(tmp_path / "w.safetensors")
     a, b = maps(model, clip(mode=mode)), maps(back, clip(mode=mode))
-    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95 or np.allclose(a, b, atol=0.02)
+    assert np.allclose(a, b, atol=0.02)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -94,11 +97,14 @@ def test_a_clip_without_what_the_mode_needs_is_refused(name, mode):
 
 @pytest.mark.parametrize(("name", "mode"), [(n, m) for n, m in ROWS if "A" in m])
 def test_the_sound_reaches_the_map(name, mode):
-    model, heard = untrained(name, mode), clip(mode=mode)
-    batch = Windows(heard, model.window).batch([2])
-    with torch.inference_mode():
-        loud = model.network.outputs(batch) if hasattr(model.network, "outputs") else model.forward(batch)
-        batch.audio = batch.audio * 3
-        other = model.network.outputs(batch) if hasattr(model.network, "outputs") else model.forward(batch)
-    first = lambda x: x[0] if isinstance(x, tuple) else x  # noqa: E731
-    assert not torch.equal(first(loud), first(other))
+    heard, changed = clip(mode=mode), []
+    for seed in range(4):  # with a few channels the last units of a random network may all be off
+        model = untrained(name, mode, seed=seed)
+        with torch.no_grad():
+            for p in model.parameters():  # some begin at zero
+                p.add_(0.03 * torch.randn(p.shape, generator=torch.Generator().manual_seed(seed)))
+        batch = Windows(heard, model.window).batch([2])
+        with torch.inference_mode():
+            loud, louder = model.forward(batch), model.forward(replace(batch, audio=3 * batch.audio))
+        changed.append(not torch.equal(loud, louder))
+    assert any(changed)

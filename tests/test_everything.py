@@ -120,7 +120,7 @@ def test_costs_stand_in_the_table_where_they_are_known(few, tmp_path):
 @pytest.mark.parametrize("name", list(registry.BUILT_IN["models"]))
 def test_every_model_has_a_card_with_every_fact(name):
     facts = card(name)
-    assert not [k for k in FACTS if facts[k] == "unknown" and k not in ("parameters", "protocol")]
+    assert not [k for k in FACTS if facts[k] == "unknown" and k not in ("parameters", "protocol", "training_data")]
     assert facts["kind"] in KINDS and isinstance(facts["notes"], list)
     if isinstance(facts["parameters"], int) and hasattr(model := registry.load("models", name), "counts"):
         ours = model.counts()["paper"]
