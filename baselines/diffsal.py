@@ -83,6 +83,8 @@ class StepsConfig(SamplingConfig):
 
 
 class DiffSalConfig(NetworkConfig):
+    """The defaults are the published sizes, but for a denoiser that sees the noise."""
+
     sound: SoundConfig = SoundConfig(rate=16000, buffer=25600, scale=1.0, hann=False)
     visual: VisualConfig = VisualConfig()
     audio: AudioConfig = AudioConfig()
@@ -117,6 +119,10 @@ class Hearing(nn.Module):
         super().__init__()
         self.logmel = LogMel(rate, high=config.high, frames=config.frames, step=config.step)
         self.vggish = VGGish(config.channels)
+        for layer in self.vggish.modules():
+            if isinstance(layer, nn.Conv2d):  # six layers without a norm: of a sound, smaller weights leave nothing
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.attend = Attend(config.channels[-1], config.heads, config.head, config.hidden)
 
     def forward(self, wave: Tensor, steps: int, grid: Sequence[int]) -> Tensor:

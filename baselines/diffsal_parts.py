@@ -25,6 +25,25 @@ from saliency_bench.models.config import Section
 Four = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 
+class DenoiserConfig(Section):
+    """The noise encoder (`time` wide, group norms of `groups`) and the decoder.
+
+    strides : of keys and values, from the coarsest stage to the finest
+    reduced, head : channels in which the stages are summed, and before the last convolution
+    published : reduce the first half of all time steps and one more, as the authors' settings do (5 of 9), which leaves
+                out the noise; and build the sound's convolutions of the decoder without sound, too
+    """
+
+    heads: PositiveInt = 2
+    strides: Four = (2, 4, 8, 16)
+    ratio: PositiveInt = 2
+    time: PositiveInt = 384
+    groups: PositiveInt = 32
+    reduced: PositiveInt = 768
+    head: PositiveInt = 96
+    published: bool = False
+
+
 class MViT(mvit.MViT):
     """MViTv2 (Li et al. 2022) with a layer norm on each of four stages in place of its classifier.
 
@@ -134,16 +153,19 @@ def time_features(t: Tensor, width: int) -> Tensor:
 
 
 class Stage(nn.Module):
-    """A stage of the decoder: what comes from below is enlarged and added, then places ask places of their own step.
+    """A stage of the decoder: what comes from below is enlarged and added, then places ask places of their own step,
+    and time is reduced.
 
     below  : channels of the coarser stage, None for the coarsest
     stride : of keys and values
+    taps   : time steps that are reduced, from the first on
     sound  : channels of the sound, whose features take the place of keys; None without sound
     """
 
-    def __init__(self, channels: int, below: int | None, heads: int, stride: int, ratio: int, sound: int | None):
+    def __init__(self, config: DenoiserConfig, channels: int, below: int | None, stride: int, taps: int,
+                 sound: int | None):
         super().__init__()
-        self.heads = heads
+        self.heads = config.heads
         if below is not None:
             self.up = nn.Sequential(
                 nn.Conv2d(below, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
@@ -157,16 +179,18 @@ class Stage(nn.Module):
                                   for _ in range(2))
         self.pooled = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.query, self.key, self.value, self.proj = (nn.Linear(channels, channels) for _ in range(4))
-        hidden = ratio * channels
+        hidden = config.ratio * channels
         self.widen, self.narrow = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
         self.near = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.reduce = nn.Conv3d(channels, config.reduced, (taps, 1, 1), bias=False)
 
-    def forward(self, level: Tensor, below: Tensor | None, sound: Tensor | None = None, gate: Tensor | None = None,
-                gating: int | None = None) -> tuple[Tensor, Tensor | None]:
-        """level (B, C, T, h, w) and the stage below (B, C', T, h', w') to the same shape as `level`, and the gate.
+    def forward(self, level: Tensor, below: Tensor | None, sound: Tensor | None, gate: Tensor | None, gating: int,
+                first: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """level (B, C, T, h, w), time steps from `first` on, and the stage below (B, C', T, h', w') to features like
+        `level`, their share (B, R, h, w) of what all stages reduce to, and the gate.
 
         The gate (B, 1, C, h, w) weighs the places of the sound; where it is not given, it is made of the first
-        `gating` time steps, all by default.
+        `gating` time steps.
         """
         steps, size = level.shape[2], level.shape[3:]
         x = _images(level)
@@ -187,11 +211,10 @@ class Stage(nn.Module):
         wide = self.widen(_normed(self.norm2, x).flatten(2).transpose(1, 2))
         wide = F.gelu(self.near(wide.transpose(1, 2).unflatten(2, size)))
         x = x + self.narrow(wide.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, size)
-        return x.unflatten(0, (-1, steps)).transpose(1, 2), gate
-
-    def out(self, x: Tensor) -> Tensor:
-        """What leaves the decoder from this stage, (B, C, T, h, w)."""
-        return self.norm3(x.movedim(1, -1)).movedim(-1, 1)
+        x = x.unflatten(0, (-1, steps)).transpose(1, 2)
+        taps = self.reduce.weight[:, :, first : first + steps]
+        share = F.conv3d(_normed(self.norm3, x)[:, :, : taps.shape[2]], taps)[:, :, 0]
+        return x, share, gate
 
 
 def _images(x: Tensor) -> Tensor:
@@ -200,26 +223,8 @@ def _images(x: Tensor) -> Tensor:
 
 
 def _normed(norm: nn.Module, x: Tensor) -> Tensor:
+    """Layer norm over the channels of (B, C, ...)."""
     return norm(x.movedim(1, -1)).movedim(-1, 1)
-
-
-class DenoiserConfig(Section):
-    """The noise encoder (`time` wide, group norms of `groups`) and the decoder.
-
-    strides : of keys and values, from the coarsest stage to the finest
-    reduced, head : channels in which the stages are summed, and before the last convolution
-    published : reduce the first half of all time steps and one more, as the authors' settings do (5 of 9), which leaves
-                out the noise; and build the sound's convolutions of the decoder without sound, too
-    """
-
-    heads: PositiveInt = 2
-    strides: Four = (2, 4, 8, 16)
-    ratio: PositiveInt = 2
-    time: PositiveInt = 384
-    groups: PositiveInt = 32
-    reduced: PositiveInt = 768
-    head: PositiveInt = 96
-    published: bool = False
 
 
 class Ready(NamedTuple):
@@ -238,13 +243,12 @@ class Decoder(nn.Module):
 
     def __init__(self, config: DenoiserConfig, channels: Four, frames: int, sound: int | None):
         super().__init__()
-        c, self.frames = config, frames
-        self.taps = frames // 2 + 1 if c.published else frames + 1
+        c = config
+        taps = frames // 2 + 1 if c.published else frames + 1
         self.gating = frames + 1 if c.published else frames  # time steps that say which places of the sound count
         coarse = channels[::-1]
-        self.stages = nn.ModuleList(Stage(n, below, c.heads, stride, c.ratio, sound)
+        self.stages = nn.ModuleList(Stage(c, n, below, stride, taps, sound)
                                     for n, below, stride in zip(coarse, (None, *coarse[:-1]), c.strides, strict=True))
-        self.reduce = nn.ModuleList(nn.Conv3d(n, c.reduced, (self.taps, 1, 1), bias=False) for n in coarse)
         self.join = nn.Sequential(nn.Conv2d(c.reduced, c.head, 3, padding=1), nn.BatchNorm2d(c.head),
                                   nn.ReLU(inplace=True))
         self.out = nn.Conv2d(c.head, 1, 1)
@@ -267,11 +271,9 @@ class Decoder(nn.Module):
         totals: list[Tensor] = []
         found: list[Tensor | None] = []
         for i, level in enumerate(reversed(levels)):
-            x, gate = self.stages[i](level, x, sound, gates[i] if gates else None, self.gating)
+            x, share, gate = self.stages[i](level, x, sound, gates[i] if gates else None, self.gating, first)
+            totals.append(F.interpolate(share, size, mode="bilinear", align_corners=False))
             found.append(gate)
-            weight = self.reduce[i].weight[:, :, first : first + level.shape[2]]
-            y = F.conv3d(self.stages[i].out(x)[:, :, : weight.shape[2]], weight)[:, :, 0]
-            totals.append(F.interpolate(y, size, mode="bilinear", align_corners=False))
         return sum(totals[1:], totals[0]), found
 
     def finish(self, total: Tensor) -> Tensor:

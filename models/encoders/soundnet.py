@@ -71,7 +71,9 @@ class SoundNet(nn.Module):
         for i in range(self.last):
             samples = (samples + 2 * (KERNELS[i] // 2) - KERNELS[i]) // 2 + 1
             samples //= POOLS.get(i + 1, 1)
-        return max(0, samples)
+            if samples < 1:
+                return 0
+        return samples
 
     def forward(self, wave: Tensor) -> Tensor:
         """Output of the last layer, (B, C, n)."""
