@@ -5,7 +5,6 @@ at all.
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency_bench.errors import UserError
+from saliency_bench.files import file_sha256
 from saliency_bench.models.encoders.convert import State
 
 
@@ -79,11 +79,7 @@ def strip(state: Mapping[str, Tensor]) -> State:
 
 def file_name(path: Path) -> str:
     """How tables name a checkpoint: the file's stem and a hash of its bytes."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return f"{Path(path).stem}@{digest.hexdigest()[:12]}"
+    return f"{Path(path).stem}@{file_sha256(path)[:12]}"
 
 
 def _counter(key: str) -> bool:

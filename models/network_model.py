@@ -142,7 +142,7 @@ class NetworkModel(SlidingWindowModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             model = cls(cls.build(config, options.mode), config, options.mode)
-        model.weights = f"untrained, seed {options.seed}"
+        model.weights, model.trained = f"untrained, seed {options.seed}", False
         return model.setup(options)
 
     @classmethod
@@ -181,6 +181,7 @@ class NetworkModel(SlidingWindowModel):
             return cls.build(config, mode)
 
     unknown_training = False  # of an authors' checkpoint: nobody wrote down what it was trained on
+    trained = True  # False of random weights
 
     @classmethod
     def _foreign(cls, path: Path) -> bool:

@@ -23,7 +23,10 @@ from saliency_bench.cli_options import (
     Out,
     ProtocolName,
     Sets,
+    Sha256,
     Split,
+    Weights,
+    checked,
     err_console,
     model_options,
     out_console,
@@ -49,7 +52,8 @@ def run(
     datasets: Annotated[str, typer.Option(help="Comma-separated names or folders.")] = "avt-causal",
     protocol: ProtocolName = "av6-clean",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps of a diffusion model.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")] = None,
+    weights: Weights = None,
+    sha256: Sha256 = "",
     caption: Annotated[str, typer.Option(help="One caption for every frame of every video.")] = "",
     split: Split = "",
     fold: Fold = None,
@@ -77,7 +81,7 @@ def run(
 
     registry.load("protocols", protocol)
     request = harness.Request(
-        model, tuple(words(modes, "--modes")) if modes else (), protocol, weights, seed, batch,
+        model, tuple(words(modes, "--modes")) if modes else (), protocol, checked(weights, sha256), seed, batch,
         harness.choose_device(device), out, model_options(settings, steps=steps))
     models = {} if model == "all" else harness.load_models(request)
     opened = [d for name in words(datasets, "--datasets")
@@ -134,7 +138,8 @@ def predict(
     caption: Annotated[str, typer.Option(help="What the video shows, in a sentence.")] = "",
     maps: Annotated[Path | None, typer.Option(help="Also write the maps as 16-bit PNG here.")] = None,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
-    weights: Annotated[Path | None, typer.Option()] = None,
+    weights: Weights = None,
+    sha256: Sha256 = "",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1)] = 8,
@@ -145,7 +150,7 @@ def predict(
     from saliency_bench.harness.run import Request, choose_device
     from saliency_bench.report.progress import Bars
 
-    request = Request(model, (mode,) if mode else (), weights=weights, seed=seed, batch=batch,
+    request = Request(model, (mode,) if mode else (), weights=checked(weights, sha256), seed=seed, batch=batch,
                       device=choose_device(device), options=model_options(settings, steps=steps))
     with Bars(err_console) as bars:
         done = predict_video(video, out, request, caption, maps, bars)
@@ -162,7 +167,8 @@ def predict_set(
     fold: Fold = None,
     data_root: DataRoot = None,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
-    weights: Annotated[Path | None, typer.Option()] = None,
+    weights: Weights = None,
+    sha256: Sha256 = "",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1)] = 8,
@@ -174,7 +180,7 @@ def predict_set(
     from saliency_bench.harness.run import Request, choose_device
     from saliency_bench.report.progress import Bars
 
-    request = Request(model, (mode,) if mode else (), weights=weights, seed=seed, batch=batch,
+    request = Request(model, (mode,) if mode else (), weights=checked(weights, sha256), seed=seed, batch=batch,
                       device=choose_device(device), options=model_options(settings, steps=steps))
     opened = resolve(dataset, split or None, fold, data_root=data_root, truth=False)
     with Bars(err_console) as bars:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 from saliency_bench.errors import UserError
+from saliency_bench.files import file_sha256
 
 out_console, err_console = Console(), Console(stderr=True)
 
@@ -21,6 +23,9 @@ Split = Annotated[str, typer.Option(help="test, train, all (DHF1K also val); wha
 Fold = Annotated[int | None, typer.Option(min=1, help="Number of the fold lists; all folds' test videos by default.")]
 DataRoot = Annotated[Path | None, typer.Option(
     help="Folder of the published sets, for names such as diem; $SALIENCY_BENCH_DATA by default.")]
+Weights = Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")]
+Sha256 = Annotated[str, typer.Option("--sha256", help="SHA-256, or at least 8 first digits of it, that the weights "
+                                                      "file must have.")]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1 or vinet-v1.")]
 
 
@@ -41,6 +46,19 @@ def model_options(pairs: list[str] | None, **more: Any) -> dict[str, Any]:
         except json.JSONDecodeError:
             options[key.strip()] = value
     return options
+
+
+def checked(weights: Path | None, sha256: str) -> Path | None:
+    """`weights`, whose bytes have the SHA-256 that was given, if one was; raises `UserError`."""
+    if not sha256:
+        return weights
+    if weights is None or not re.fullmatch("[0-9a-f]{8,64}", sha256.lower()):
+        raise UserError(f"--sha256 {sha256}: expected --weights FILE beside it and 8 to 64 hexadecimal digits, found "
+                        f"{'no file' if weights is None else 'other text'}")
+    found = file_sha256(weights)
+    if not found.startswith(sha256.lower()):
+        raise UserError(f"{weights}: expected SHA-256 {sha256.lower()}, found {found}; fetch the file again")
+    return weights
 
 
 def words(text: str, option: str) -> list[str]:

@@ -16,7 +16,10 @@ from saliency_bench.cli_options import (
     Out,
     ProtocolName,
     Sets,
+    Sha256,
     Split,
+    Weights,
+    checked,
     err_console,
     model_options,
     out_console,
@@ -119,7 +122,8 @@ def diagnose(
     model: Annotated[str, typer.Argument(help="A registered model.")],
     modes: Annotated[str, typer.Option(help="Comma-separated modes.")] = "",
     dataset: Annotated[str, typer.Option(help="Name or folder of a data set.")] = "avt-causal",
-    weights: Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")] = None,
+    weights: Weights = None,
+    sha256: Sha256 = "",
     protocol: ProtocolName = "av6-clean",
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of the sampling noise, and maps that are averaged.")] = 5,
     split: Split = "",
@@ -138,8 +142,8 @@ def diagnose(
     from saliency_bench.report.diagnosis import as_rows, text
     from saliency_bench.report.progress import Bars
 
-    request = Request(model, tuple(words(modes, "--modes")) if modes else (), protocol, weights, 0, batch,
-                      choose_device(device), out, model_options(settings))
+    request = Request(model, tuple(words(modes, "--modes")) if modes else (), protocol, checked(weights, sha256), 0,
+                      batch, choose_device(device), out, model_options(settings))
     for opened in resolve(dataset, split or None, fold, data_root=data_root):
         with Bars(err_console) as bars:
             listens = diagnostics.reliance(request, opened, bars)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,15 @@ def read_text(path: str | Path, what: str) -> str:
         raise UserError(f"{path}: expected {what}, found nothing that can be read; check the path") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: expected {what} in UTF-8, found other bytes; save it as UTF-8") from None
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; raises `UserError` where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise UserError(f"{path}: expected a file, found nothing that can be read; check the path") from None
 
 
 def write_atomic(path: str | Path, data: bytes | str) -> None:

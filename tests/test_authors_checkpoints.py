@@ -1,5 +1,6 @@
 """Checkpoints of the systems' authors: read whole, in the preset they fit, or refused with what does not fit."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def test_missing_and_surplus_tensors_are_counted_and_the_nearest_named(tmp_path)
     torch.save(state, tmp_path / "w.pt")
     refused(tmp_path / "w.pt", "vinet", "V", "preset paper16", "391 of its 392", "1 missing", "decoder.joined.1.weight",
             "1 surplus", "nothing was loaded", "nearest")
+
+
+def test_a_file_is_held_to_the_sha256_that_is_asked_for(type_, tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save({"lr": 0.1}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    asked = ("run", "vinet", "--weights", path, "--out", tmp_path, "--sha256")
+    for sha, said in (("0" * 64, f"expected SHA-256 {'0' * 64}, found {digest}"), ("12", "8 to 64 hexadecimal"),
+                      (digest[:12].upper(), "state dict of tensors")):
+        code, _, err = type_(*asked, sha)
+        assert code == 2 and said in err, err
+    code, _, err = type_("run", "vinet", "--sha256", digest)
+    assert code == 2 and "found no file" in err
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path):

@@ -11,10 +11,10 @@ from saliency_bench import registry
 from saliency_bench.errors import UserError
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.everything import rows, run_all
-from saliency_bench.harness.run import Request
+from saliency_bench.harness.run import Request, run
 from saliency_bench.models.adapter import LoadOptions, SlidingWindowModel, Window
-from saliency_bench.report.cards import FACTS, KINDS, card, info_text, listing
-from saliency_bench.report.tables import short, table
+from saliency_bench.report.cards import FACTS, card, info_text, listing
+from saliency_bench.report.tables import KINDS, footnotes, short, table
 from tests.toys import toy_dataset
 
 
@@ -72,6 +72,15 @@ def test_only_the_modes_that_were_asked_for_are_run(few):
 def test_settings_of_one_model_are_refused(few, request_, said):
     with pytest.raises(UserError, match=said):
         run_all(request_, [toy_dataset()])
+
+
+def test_random_weights_are_never_called_zero_shot(tmp_path):
+    options = {"untrained": True, "preset": "nano"}
+    records = run(Request("vinet_s", ("V",), out=tmp_path, options=options), [toy_dataset(1)])
+    notes = footnotes(records)
+    assert any("vinet_s(V): reconstruction, tensors and" in n for n in notes)
+    assert "| reconstruction |" in table(records, costs=True)
+    assert any("random: its scores say nothing" in n for n in notes) and not any("zero-shot" in n for n in notes)
 
 
 def test_the_command_prints_costs_and_what_was_not_run(few, type_, tmp_path, monkeypatch):

@@ -45,7 +45,10 @@ def test_the_wheel_holds_weights_presets_and_cards(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     weights = [f"weights/nano-{mode}.{kind}" for mode in ("TAV", "AV", "TV", "TA", "V")
                for kind in ("safetensors", "toml")]
-    for ending in ("tavdiff/nano.toml", "tavdiff/paper.toml", "tavdiff/card.toml", "py.typed", *weights):
+    weights += [f"baselines/cards/weights/{name}-nano-V.{kind}" for name in ("vinet", "stavis", "tased", "vinet_s")
+                for kind in ("safetensors", "toml")]
+    for ending in ("tavdiff/nano.toml", "tavdiff/paper.toml", "tavdiff/card.toml", "baselines/cards/vinet.toml",
+                   "py.typed", *weights):
         assert any(n.endswith(ending) for n in names), ending
     assert sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if "weights/" in i.filename) < 12e6
 

@@ -1,4 +1,5 @@
-"""What the shipped weights are for: each modality is worth something on avt-causal, and TAV most."""
+"""What the shipped weights are for: each modality is worth something on avt-causal, and TAV most; every other system
+finds more than the centre prior."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from saliency_bench import registry
 from saliency_bench.data.causal import open_test
 from saliency_bench.harness.diagnose import reliance
 from saliency_bench.harness.record import paired, skill
 from saliency_bench.harness.run import Request, run
+from saliency_bench.report.cards import shipped
 
 CLIPS = 24
 MODES = ("TAV", "AV", "TV", "TA", "V")
@@ -59,3 +62,25 @@ def test_another_clips_sound_or_caption_costs_more_than_its_interval(few, out, r
     for found in reliance(Request("tavdiff", ("TAV", "AV", "TV", "TA"), out=out), few):
         mean, low, _ = found.drops["CC"]
         assert mean > low > 0, (found.mode, found.modality)
+
+
+OTHERS = [(name, mode) for name in registry.names("models") if name != "tavdiff"
+          for mode in shipped(registry.load("models", name))]
+
+
+def test_every_network_comes_with_weights_of_all_its_modes():
+    networks = {name: set(model.modes) for name in registry.names("models")
+                if hasattr(model := registry.load("models", name), "load_preset") and name != "tavdiff"}
+    assert len(networks) == 10
+    assert {name: {m for n, m in OTHERS if n == name} for name in networks} == networks
+
+
+@pytest.mark.parametrize(("name", "mode"), OTHERS)
+def test_every_other_system_beats_the_centre_prior(few, out, name, mode):
+    clips = replace(few, names=few.names[:6])
+    found = run(Request(name, (mode,), out=out), [clips])
+    model, centre = row(found, f"{name}({mode})"), row(found, "centre")
+    for metric in ("CC", "NSS"):
+        mean, low, _ = paired(model, centre, metric)
+        assert mean > low > 0
+    assert model.metric("CC")["mean"] > 0.4

@@ -69,9 +69,11 @@ def choose_device(device: str) -> str:
 
 
 def check_modes(model: Any, name: str, modes: Sequence[str]) -> list[str]:
-    """The modes in canonical spelling; a model that has no modes runs once with none."""
+    """The modes in canonical spelling; a model of one mode runs in it unasked, a model that has none runs once."""
     if not model.modes:
         return [""]
+    if not modes and len(model.modes) == 1:
+        return list(model.modes)
     if not modes:
         raise UserError(f"{name}: give --modes, one or more of {', '.join(model.modes)}")
     out = [parse_mode(m) for m in modes]
@@ -186,12 +188,17 @@ def model_record(request: Request, model: Any, mode: str, dataset: Dataset, prot
     notes: dict[str, object] = {}
     if weights:
         seen = {t for t in getattr(model, "trained_on", ()) if t.partition(FOLD)[0] == dataset.name}
-        notes = {"weights": weights, "zero_shot": None if getattr(model, "unknown_training", False) else not seen}
+        unknown = getattr(model, "unknown_training", False) or not getattr(model, "trained", True)
+        notes = {"weights": weights, "zero_shot": None if unknown else not seen}
+        if not getattr(model, "trained", True):
+            notes["untrained"] = True
         if others := sorted(seen - {dataset.name, fold_name(dataset.name, dataset.fold)}):
             problem = (f"{spec.label}: these weights were trained on {', '.join(others)}; videos of this split may be "
                        f"among what they saw: score with the --fold they were trained on")
             dataset = replace(dataset, problems=(*dataset.problems, problem))
     notes["cost"] = cost(model, mode)._asdict()
+    if hasattr(model, "card") and (kind := model.card().get("kind")):
+        notes["kind"] = kind
     return _evaluate(model, mode, spec, dataset, protocol, request, progress, notes)
 
 

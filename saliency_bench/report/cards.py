@@ -8,16 +8,10 @@ from tabulate import tabulate
 
 from saliency_bench import registry
 from saliency_bench.errors import UserError
-from saliency_bench.report.tables import short
+from saliency_bench.report.tables import KINDS, short
 
 FACTS = ("title", "paper", "year", "modalities", "kind", "parameters", "code", "weights", "training_data", "protocol",
          "reported")
-KINDS = {
-    "exact": "agrees with figures that the authors' implementation gave",
-    "reconstruction": "tensors and parameters of the published code; its outputs were not at hand to compare with",
-    "re-implementation": "built from what is known of it; never to be read as a reproduction",
-    "floor": "looks at nothing; says what a score is worth",
-}
 
 
 def card(name: str) -> dict[str, Any]:

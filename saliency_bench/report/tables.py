@@ -9,6 +9,13 @@ from tabulate import tabulate
 from saliency_bench.harness.record import REFERENCES, Record, paired, skill
 from saliency_bench.protocol import CONSTANT, HEADLINE
 
+KINDS = {
+    "exact": "agrees with figures that the authors' implementation gave",
+    "reconstruction": "tensors and parameters of the published code; its outputs were not at hand to compare with",
+    "re-implementation": "built from what is known of it; never to be read as a reproduction",
+    "floor": "looks at nothing; says what a score is worth",
+}
+
 
 def rows(records: Sequence[Record]) -> list[dict[str, object]]:
     """One row a record, as `--json` prints them; see `Record.row`."""
@@ -18,7 +25,8 @@ def rows(records: Sequence[Record]) -> list[dict[str, object]]:
 def table(records: Sequence[Record], costs: bool = False) -> str:
     """Markdown-like table: a row a record, metrics with their 95 % interval over videos.
 
-    costs : also what a frame costs: parameters, multiply-accumulates, and the time of prediction and scoring
+    costs : also the kind of system (`KINDS`) and what a frame costs: parameters, multiply-accumulates, and the time of
+            prediction and scoring
     """
     body = []
     for record, row in zip(records, rows(records), strict=True):
@@ -29,14 +37,16 @@ def table(records: Sequence[Record], costs: bool = False) -> str:
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
-COSTS = ("parameters", "MACs/frame", "ms/frame")
+RANDOM = "random: its scores say nothing of the system"
+COSTS = ("kind", "parameters", "MACs/frame", "ms/frame")
 
 
 def _costs(record: Record) -> list[str]:
     cost = record.notes.get("cost")
     known = cost if isinstance(cost, dict) else {}
     time = "" if record.ms_per_frame is None else f"{record.ms_per_frame:.1f}"
-    return [*("" if known.get(k) is None else short(known[k]) for k in ("parameters", "macs")), time]
+    sizes = ["" if known.get(k) is None else short(known[k]) for k in ("parameters", "macs")]
+    return [str(record.notes.get("kind", "")), *sizes, time]
 
 
 def short(n: int) -> str:
@@ -87,7 +97,9 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         if "weights" in notes:
             seen = {True: "zero-shot: these weights never saw this data set", False: "trained on this set",
                     None: "what they were trained on is not recorded"}[notes["zero_shot"]]  # type: ignore[index]
-            lines.append(f"{label}: weights {notes['weights']} ({seen})")
+            lines.append(f"{label}: weights {notes['weights']} ({RANDOM if notes.get('untrained') else seen})")
+        if (kind := str(notes.get("kind", ""))) in ("reconstruction", "re-implementation"):
+            lines.append(f"{label}: {kind}, {KINDS[kind]}")
         if "prior" in notes:
             lines.append(f"{label}: {notes['prior']}")
         if "draws" in notes:
