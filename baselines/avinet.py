@@ -18,7 +18,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import Momentum, Section
-from saliency_bench.models.encoders.convert import State, convert_soundnet, load_encoder
+from saliency_bench.models.encoders.convert import State, convert_soundnet, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights, soundnet_weights
 from saliency_bench.models.encoders.s3d import PYRAMID, output_size
 from saliency_bench.models.encoders.soundnet import CHANNELS, SoundNet, tune_first_layer
@@ -142,10 +142,12 @@ class AViNetModel(NetworkModel):
         seen = convert_vinet(state, "visual_model.")
         heard = {k.removeprefix("audionet."): v for k, v in state.items() if k.startswith("audionet.")}
         out = seen | {f"audio.{k}": v for k, v in convert_soundnet(heard).items()}
+        out |= {f"audionet.{k}": v for k, v in unread(heard, convert_soundnet).items()}
         for key, value in state.items():
             # The table of positions is no weight: it is made with the network.
             if not key.startswith(("visual_model.", "audionet.")) and key != "transformer.pos_encoder.pe":
-                out[_fusion_name(key)] = value.flatten(2) if key == "audio_conv_1x1.weight" else value
+                flat = key == "audio_conv_1x1.weight" and value.ndim > 2
+                out[_fusion_name(key)] = value.flatten(2) if flat else value
         return out
 
     def read_encoders(self) -> None:

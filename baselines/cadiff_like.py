@@ -15,10 +15,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency_bench.baselines.vinet import VisualConfig
+from saliency_bench.baselines.vinet import GridConfig, VisualConfig
 from saliency_bench.data.target import Target
 from saliency_bench.models.adapter import WindowBatch
-from saliency_bench.models.config import NetworkConfig
 from saliency_bench.models.diffusion import Diffusion, DiffusionConfig, SamplingConfig, noise_of, training_draw
 from saliency_bench.models.encoders.convert import load_encoder
 from saliency_bench.models.encoders.pretrained import s3d_weights
@@ -30,7 +29,7 @@ from saliency_bench.models.tavdiff.network import text_encoder
 from saliency_bench.models.tavdiff.unet import Residual
 
 
-class CaDiffConfig(NetworkConfig):
+class CaDiffConfig(GridConfig):
     """`width`: channels of the decoder's finest level, a quarter of the frame's size; every level below has half more.
 
     key : width of attention between words and places
@@ -154,13 +153,15 @@ class CaDiff(nn.Module):
 
     def forward(self, batch: WindowBatch) -> Tensor:
         """Maps (B, H, W) in [0, 1]."""
-        given, c = self.conditions(batch), self.config
-        start = noise_of(batch.seeds, c.window.size, c.sampling.samples).to(given[1].device)
+        c, device = self.config, self.enter.weight.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=c.sampling.precision == "bf16"):
+            given = self.conditions(batch)
+            start = noise_of(batch.seeds, c.window.size, c.sampling.samples).to(device)
 
-        def predict(x: Tensor, t: int) -> Tensor:
-            return self.denoise(x, torch.full((len(x),), t, device=x.device), given)
+            def predict(x: Tensor, t: int) -> Tensor:
+                return self.denoise(x, torch.full((len(x),), t, device=device), given).float()
 
-        return torch.stack([self.diffusion.sample(predict, x, c.sampling.steps) for x in start]).mean(0)
+            return torch.stack([self.diffusion.sample(predict, x, c.sampling.steps) for x in start]).mean(0)
 
 
 class CaDiffModel(NetworkModel):
@@ -179,6 +180,8 @@ class CaDiffModel(NetworkModel):
         if source := self.config.visual.weights:
             load_encoder(self.network.visual, s3d_weights(source), source)
         self.network.text = text_encoder(self.config)
+        if self.config.text.weights:  # as TAVDiff's, a language tower that was read does not learn
+            self.network.text.requires_grad_(False)
 
     def forward(self, batch: WindowBatch) -> Tensor:
         self.require(batch)

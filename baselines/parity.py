@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saliency_bench.baselines.avinet import AViNetModel
 from saliency_bench.baselines.stavis import STAViSModel
-from saliency_bench.baselines.vinet import ViNetModel, ViNetSModel
+from saliency_bench.baselines.vinet import ViNetModel
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.checkpoints import load_whole
 from saliency_bench.models.network_model import NetworkModel
@@ -58,5 +58,4 @@ def _stavis(mode: str) -> Callable[..., Inputs]:
 
 stavis_av, stavis_v = _stavis("AV"), _stavis("V")
 vinet, vinet16 = _one_map(ViNetModel, "paper", "V"), _one_map(ViNetModel, "paper16", "V")
-vinet_s = _one_map(ViNetSModel, "paper", "V")
 avinet, avinet_tf = _one_map(AViNetModel, "paper", "AV"), _one_map(AViNetModel, "paper_tf", "AV")

@@ -20,7 +20,7 @@ from saliency_bench.data.target import Target
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig, Section
-from saliency_bench.models.encoders.convert import State, convert_soundnet, load_encoder
+from saliency_bench.models.encoders.convert import State, convert_soundnet, load_encoder, unread
 from saliency_bench.models.encoders.pool import MaxPool
 from saliency_bench.models.encoders.pretrained import soundnet_weights
 from saliency_bench.models.encoders.soundnet import SoundNet, tune_first_layer
@@ -244,9 +244,9 @@ class STAViSModel(NetworkModel):
     @classmethod
     def convert(cls, state: State) -> State:
         state = checkpoints.strip(state)
-        out = {f"audio.{k}": v for k, v in convert_soundnet(
-            {k: v for k, v in state.items() if k.startswith("soundnet8.")}).items()}
-        return out | {_name(k): v for k, v in state.items() if not k.startswith("soundnet8.")}
+        heard = {k: v for k, v in state.items() if k.startswith("soundnet8.")}
+        out = {f"audio.{k}": v for k, v in convert_soundnet(heard).items()} | unread(heard, convert_soundnet)
+        return out | {_name(k): v for k, v in state.items() if k not in heard}
 
     def read_encoders(self) -> None:
         if (source := self.config.audio.weights) and hasattr(self.network, "audio"):

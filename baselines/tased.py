@@ -16,7 +16,7 @@ from saliency_bench.baselines.vinet import DecoderConfig, VisualConfig, halvings
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig
-from saliency_bench.models.encoders.convert import State, convert_s3d, load_encoder
+from saliency_bench.models.encoders.convert import State, convert_s3d, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights
 from saliency_bench.models.encoders.s3d import PYRAMID, S3D
 from saliency_bench.models.losses import Weights
@@ -111,9 +111,10 @@ class TASEDModel(NetworkModel):
     @classmethod
     def convert(cls, state: State) -> State:
         state = checkpoints.strip(state)
-        out = {f"visual.{k}": v for k, v in convert_s3d(state).items()}
+        backbone = {k: v for k, v in state.items() if k.startswith("base")}
+        out = {f"visual.{k}": v for k, v in convert_s3d(backbone).items()} | unread(backbone, convert_s3d)
         for key, value in state.items():
-            if not key.startswith("base"):
+            if key not in backbone:
                 name = _name(key)
                 # A pointwise kernel may be that of a transposed convolution, inputs first.
                 out[name] = value.transpose(0, 1) if name == "last.2.conv.weight" and len(value) == 64 else value

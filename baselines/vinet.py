@@ -9,16 +9,17 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import Momentum, NetworkConfig, Section
-from saliency_bench.models.encoders.convert import State, convert_s3d, load_encoder
+from saliency_bench.models.encoders.convert import State, convert_s3d, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights
 from saliency_bench.models.encoders.s3d import PYRAMID, S3D
 from saliency_bench.models.losses import Weights
@@ -43,7 +44,17 @@ class DecoderConfig(Section):
     grouped: bool = False
 
 
-class ViNetConfig(NetworkConfig):
+class GridConfig(NetworkConfig):
+    """Of networks that join S3D's levels, each half as fine as the one before."""
+
+    @model_validator(mode="after")
+    def _levels_meet(self) -> Self:
+        if any(n % 32 for n in self.window.size):
+            raise ValueError(f"window.size {list(self.window.size)} must be multiples of 32")
+        return self
+
+
+class ViNetConfig(GridConfig):
     visual: VisualConfig = VisualConfig()
     decoder: DecoderConfig = DecoderConfig()
     loss: Weights = {"kl": 1.0}
@@ -137,8 +148,8 @@ def convert_vinet(state: State, prefix: str = "") -> State:
     """Keys `backbone.*` and `decoder.*` below `prefix` in the names of `ViNet`; others keep their names."""
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     decoder = {k.removeprefix("decoder."): v for k, v in own.items() if k.startswith("decoder.")}
-    seen = convert_s3d({k: v for k, v in own.items() if k.startswith("backbone.")})
-    known = {f"visual.{k}": v for k, v in seen.items()}
+    backbone = {k: v for k, v in own.items() if k.startswith("backbone.")}
+    known = {f"visual.{k}": v for k, v in convert_s3d(backbone).items()} | unread(backbone, convert_s3d)
     known |= {f"decoder.{k}": v for k, v in convert_decoder(decoder).items()}
     return known | {k: v for k, v in own.items() if not k.startswith(("backbone.base", "decoder."))}
 

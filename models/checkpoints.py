@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from saliency_bench.errors import UserError
@@ -65,10 +64,11 @@ def load_whole(network: nn.Module, state: Mapping[str, Tensor], source: str) -> 
     if not found.exact:
         raise UserError(f"{source}: expected the weights of {type(network).__name__}, found {found}; give the file of "
                         "this network")
-    for key, value in state.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise UserError(f"{source}: {key} expected finite weights, found others; fetch the file again")
     own = network.state_dict()
+    for key, value in state.items():
+        if key in own and value.is_floating_point() != own[key].is_floating_point():
+            raise UserError(f"{source}: {key} expected values of {own[key].dtype}, found {value.dtype}; give the file "
+                            "of this network")
     network.load_state_dict({k: state.get(k, own[k]) for k in own})
 
 

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from saliency_bench.data.target import Target
 
 EPS = 1e-7
+KL_EPS = 2.220446049250313e-16  # of the published divergence
 Weights = Annotated[dict[str, float], Field(min_length=1)]
 
 
@@ -46,7 +47,7 @@ def saliency_loss(logits: Tensor, target: Target, weights: Mapping[str, float]) 
 
 def kl(logits: Tensor, density: Tensor, fixations: Tensor) -> Tensor:
     p, q = (_normalised(x) for x in (logits.sigmoid(), density))
-    return (q * ((q + EPS) / (p + EPS)).log()).flatten(1).sum(1).mean()
+    return (q * (KL_EPS + q / (p + KL_EPS)).log()).flatten(1).sum(1).mean()
 
 
 def kl_batch(logits: Tensor, density: Tensor, fixations: Tensor) -> Tensor:

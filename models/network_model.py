@@ -32,6 +32,7 @@ from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import LoadOptions, Recipe, SlidingWindowModel, WindowBatch
 from saliency_bench.models.config import NetworkConfig, parse, read_toml
 from saliency_bench.models.encoders.convert import State, read_checkpoint
+from saliency_bench.models.encoders.soundnet import SoundNet
 from saliency_bench.models.losses import saliency_loss
 from saliency_bench.models.weights import describe_weights, fill, read_weights, save_weights, take_over, weights_name
 
@@ -52,6 +53,7 @@ class NetworkModel(SlidingWindowModel):
         super().__init__()
         self.network, self.config, self.record, self.mode = network, config, dict(record or {}), mode
         self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
+        self.unknown_training = bool(self.record.get("unknown_training", False))
         self.window = config.adapter_window(mode)
         self.blur = float(getattr(config, "blur", 0.0))
 
@@ -61,6 +63,19 @@ class NetworkModel(SlidingWindowModel):
     def build(cls, config: Any, mode: str) -> nn.Module:
         """The network of a mode with random weights."""
         raise NotImplementedError(f"{cls.__name__} does not define build(config, mode)")
+
+    @classmethod
+    def built(cls, config: Any, mode: str) -> nn.Module:
+        """`build`, where settings that do not fit together raise `UserError`."""
+        try:
+            network = cls.build(config, mode)
+        except ValueError as error:
+            raise UserError(f"{cls.name}: {' '.join(str(error).split())}; change the settings") from None
+        for part in network.modules():
+            if isinstance(part, SoundNet) and hasattr(config, "sound") and part.length(config.sound.buffer) < 1:
+                raise UserError(f"{cls.name}: sound.buffer {config.sound.buffer}: too short for layer {part.last} of "
+                                "SoundNet; use a longer buffer or an earlier audio.layer")
+        return network
 
     @classmethod
     def convert(cls, state: State) -> State:
@@ -129,7 +144,7 @@ class NetworkModel(SlidingWindowModel):
         """The model that `save` wrote, in evaluation mode."""
         description, data = read_weights(path, cls.name, mode)
         config = cls.parse(description["config"], overrides, str(Path(path).with_suffix(".toml")))
-        network = cls.build(config, str(description["mode"]))
+        network = cls.built(config, str(description["mode"]))
         fill(network, data, path, cls.name)
         return cls(network, config, str(description["mode"]), description["record"]).eval()
 
@@ -141,7 +156,7 @@ class NetworkModel(SlidingWindowModel):
         config = cls.load_preset(preset, settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            model = cls(cls.build(config, options.mode), config, options.mode)
+            model = cls(cls.built(config, options.mode), config, options.mode)
         model.weights, model.trained = f"untrained, seed {options.seed}", False
         return model.setup(options)
 
@@ -159,7 +174,7 @@ class NetworkModel(SlidingWindowModel):
             raise UserError(f"{path}: expected the weights of {cls.name}({options.mode}), preset {chosen}, found "
                             f"{found}; nothing was loaded; {_nearest(raw, cls.name)}")
         config = cls.load_preset(chosen, settings)
-        network = cls.build(config, options.mode)
+        network = cls.built(config, options.mode)
         checkpoints.load_whole(network, cls.convert(raw), str(path))
         model = cls(network, config, options.mode)
         model.weights = cls.weights_name(path)
@@ -176,11 +191,11 @@ class NetworkModel(SlidingWindowModel):
         """A network whose tensors have sizes and, where that can be had, no values."""
         try:
             with torch.device("meta"):
-                return cls.build(config, mode)
+                return cls.built(config, mode)
         except (NotImplementedError, RuntimeError):  # something in it is computed when it is built
-            return cls.build(config, mode)
+            return cls.built(config, mode)
 
-    unknown_training = False  # of an authors' checkpoint: nobody wrote down what it was trained on
+    unknown_training = False  # of what started from an authors' checkpoint: nobody wrote down what that had seen
     trained = True  # False of random weights
 
     @classmethod
@@ -195,7 +210,7 @@ class NetworkModel(SlidingWindowModel):
     def create(cls, mode: str, preset: str = "nano", options: Mapping[str, Any] | None = None) -> Self:
         """A model to be trained: a preset with dotted fields replaced, encoders from the files it names."""
         config = cls.load_preset(preset, options)
-        model = cls(cls.build(config, mode), config, mode)
+        model = cls(cls.built(config, mode), config, mode)
         model.read_encoders()
         return model
 
@@ -259,10 +274,11 @@ class NetworkModel(SlidingWindowModel):
     def start_from(self, path: Path, parts: Sequence[str] = ()) -> None:
         """Take over every tensor of other weights (any mode, or the authors') that fits; see `weights.take_over`."""
         if self._foreign(path):
-            given = self.convert(read_checkpoint(Path(path)))
+            given, self.unknown_training = self.convert(read_checkpoint(Path(path))), True
         else:
             other = self.read(path)
             given, self.trained_on = other.network.state_dict(), other.trained_on
+            self.unknown_training = other.unknown_training
         take_over(self.network, given, tuple(parts), path)
 
     def save(self, path: Path, record: Mapping[str, Any]) -> Path:

@@ -128,7 +128,7 @@ def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str,
         raise UserError(f"{source}: expected the {', '.join(parts)} of this network, found "
                         f"{len(wanted) - len(fits)} of {len(wanted)} tensors missing or of another size (first: "
                         f"{first}); give weights of the same settings")
-    if not fits:
+    if not any(v.ndim > 1 for v in fits.values()):  # counters and single numbers fit anything
         raise UserError(f"{source}: expected weights that share tensors with this network, found none; "
                         "give weights of the same preset")
     network.load_state_dict({**own, **fits})

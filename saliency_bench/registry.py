@@ -63,7 +63,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "stavis_v": "saliency_bench.baselines.parity:stavis_v",
         "vinet": "saliency_bench.baselines.parity:vinet",
         "vinet16": "saliency_bench.baselines.parity:vinet16",
-        "vinet_s": "saliency_bench.baselines.parity:vinet_s",
         "avinet": "saliency_bench.baselines.parity:avinet",
         "avinet_tf": "saliency_bench.baselines.parity:avinet_tf",
     },

@@ -69,6 +69,36 @@ def test_a_file_is_held_to_the_sha256_that_is_asked_for(type_, tmp_path):
     assert code == 2 and "found no file" in err
 
 
+@pytest.mark.parametrize(("name", "model", "mode", "key"), [
+    ("vinet16", "vinet", "V", "backbone.base1.9.extra.weight"), ("stavis_av", "stavis", "AV", "soundnet8.25.weight"),
+    ("avinet", "avinet", "AV", "audionet.conv9.weight"),
+])
+def test_a_surplus_tensor_of_an_encoder_is_not_passed_over(name, model, mode, key, tmp_path):
+    torch.save(authors(name) | {key: torch.zeros(2, 2)}, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", model, mode, "1 surplus", key.rpartition(".")[0].rpartition(".")[2])
+
+
+def test_values_of_another_kind_and_names_that_are_no_text_are_refused(tmp_path):
+    state = authors("vinet16")
+    state["decoder.convtsp1.0.weight"] = state["decoder.convtsp1.0.weight"].to(torch.int8)
+    torch.save(state, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "found torch.int8")
+    torch.save({0: torch.zeros(2)}, tmp_path / "numbered.pt")
+    refused(tmp_path / "numbered.pt", "vinet", "V", "state dict of tensors")
+
+
+@pytest.mark.parametrize(("model", "mode", "options", "said"), [
+    ("vinet", "V", {"window.frames": 24}, "window.frames 24 must be 8, 16 or 32"),
+    ("vinet", "V", {"window.size": [200, 320]}, "multiples of 32"),
+    ("casp_like", "AV", {"sound.rate": 4000}, "half the rate"),
+    ("stavis", "AV", {"sound.buffer": 100}, "too short for layer 4"),
+])
+def test_settings_that_make_no_network_are_one_line(model, mode, options, said):
+    with pytest.raises(UserError, match=said) as error:
+        registry.load("models", model).create(mode, "nano", options)
+    assert "\n" not in str(error.value)
+
+
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path):
     state = authors("stavis_v")
     state["fuse.weight"] = torch.zeros(1, 32, 1, 1)
@@ -116,6 +146,16 @@ def test_a_training_starts_from_an_authors_checkpoint(tmp_path):
     assert (state["visual.layers.0.spatial.conv.weight"] == 0.5).all()
     assert not (state["decoder.joined.0.weight"] == 0.5).all()
     assert ViNetModel.weights_name(tmp_path / "w.pt").startswith("w@")
+    assert model.unknown_training  # so that no table calls it zero-shot, when it is trained further and read again
+    model.record = {"unknown_training": True}
+    model.save(tmp_path / "further.safetensors", model.record)
+    assert ViNetModel.read(tmp_path / "further.safetensors").unknown_training
+
+
+def test_a_start_from_another_preset_takes_over_nothing(tmp_path):
+    ViNetModel.create("V", "nano").save(tmp_path / "nano.safetensors", {})
+    with pytest.raises(UserError, match="found none"):
+        ViNetModel.create("V", "paper16").start_from(tmp_path / "nano.safetensors")
 
 
 def test_the_reconstructed_networks_have_the_published_parameters_and_tensors():

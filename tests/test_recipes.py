@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from saliency_bench.baselines.stavis import STAViSModel
 from saliency_bench.baselines.vinet import ViNetModel
 from saliency_bench.errors import UserError
 from saliency_bench.harness.train import Wanted, train
 from saliency_bench.harness.training_loop import groups, optimiser, rate_at
 from saliency_bench.models.weights import read_weights
-from saliency_bench.spec import Recipe, TrainSpec
+from saliency_bench.spec import Recipe, Settings, TrainSpec
 
 
 def spec(**fields):
@@ -81,3 +82,17 @@ def test_a_recipe_that_does_not_fit_is_one_line(tmp_path):
     with pytest.raises(UserError, match="multiple of accumulate") as error:
         train(wanted(tmp_path, accumulate=3))
     assert "\n" not in str(error.value)
+
+
+def test_the_published_rates_of_stavis_reach_the_parts_they_are_meant_for():
+    with torch.device("meta"):
+        model = STAViSModel(STAViSModel.build(config := STAViSModel.load_preset("paper"), "AV"), config, "AV")
+    names = {id(p): name for name, p in model.named_parameters()}
+    rates = {names[id(p)]: g["lr"] for g in groups(model.named_parameters(), TrainSpec(
+        model="stavis", mode="AV", dataset="d", manifest="m", steps=100, check=5,
+        **{k: getattr(config.training, k) for k in Settings.model_fields})) for p in g["params"]}
+    expected = {"stem.conv.weight": 1e-4, "stages.0.0.conv1.weight": 1e-4, "dsam.0.side_prep.weight": 1e-4,
+                "dsam.0.side_prep.bias": 2e-4, "dsam.1.score_dsn.weight": 1e-5, "fuseav.weight": 1e-5,
+                "audio.layers.0.conv.weight": 1e-3, "fusion.affine_audio.weight": 1e-2,
+                "fusion.affine_rgb.bias": 1e-2, "fusion.w_a_rgb.weight": 1e-2}
+    assert {k: rates[f"network.{k}"] for k in expected} == pytest.approx(expected)

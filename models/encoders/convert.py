@@ -19,7 +19,7 @@ CLIP text open_clip and OpenAI (also below `text.`), transformers (with or witho
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -95,6 +95,11 @@ def _stavis_name(key: str) -> str | None:
     return None
 
 
+def unread(state: Mapping[str, Tensor], convert: Callable[[Mapping[str, Tensor]], State]) -> State:
+    """Tensors that a converter leaves out, under their own names."""
+    return {k: v for k, v in state.items() if not convert({k: v})}
+
+
 def convert_s3d(state: Mapping[str, Tensor]) -> State:
     """S3D weights of any scheme above, in the names of `encoders.s3d.S3D`."""
     return {name: value for key, value in state.items() if (name := _s3d_name(key))}
@@ -164,8 +169,10 @@ def read_checkpoint(path: Path) -> State:
         raise UserError(f"{path}: expected a weights file, found nothing there")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _finite(path, load_file(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as e:
         raise _unreadable(path, e) from None
     except Exception as e:
@@ -174,9 +181,17 @@ def read_checkpoint(path: Path) -> State:
     for wrapper in ("state_dict", "model", "model_state_dict"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if not isinstance(loaded, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor)
+                                                  for k, v in loaded.items()):
         raise UserError(f"{path}: expected a state dict of tensors, found {type(loaded).__name__}")
-    return dict(loaded)
+    return _finite(path, dict(loaded))
+
+
+def _finite(path: Path, state: State) -> State:
+    for key, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise UserError(f"{path}: {key} expected finite weights, found others; fetch the file again")
+    return state
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

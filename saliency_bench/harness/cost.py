@@ -38,11 +38,15 @@ def cost(model: Any, mode: str) -> Cost:
     batch = registry.load("interface", "windows")(clip.only(mode), window).batch([N_FRAMES // 2])
     counted = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._trilinear: _trilinear})
     parameters = sum(p.numel() for p in model.parameters())
+    fast = torch.backends.mha.get_fastpath_enabled()
     try:
+        torch.backends.mha.set_fastpath_enabled(False)  # what it fuses is not counted
         with torch.no_grad(), counted:
             model.forward(batch.to(device))
     except Exception:  # what a frame costs is a remark: a network that cannot be counted is scored all the same
         return Cost(parameters)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     return Cost(parameters, counted.get_total_flops() // 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -46,6 +47,9 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
                         "model by its name")
     if request.weights is not None:
         raise UserError(f"run all: {request.weights} belongs to one model; run that model by its name")
+    if twice := [n for n, k in Counter(d.name for d in datasets).items() if k > 1]:
+        raise UserError(f"run all: expected sets of different names, found {twice[0]} more than once; run them one by "
+                        "one")
     progress, protocol = progress or Progress(), registry.load("protocols", request.protocol)
     records: list[Record] = []
     left_out: list[NotRun] = []
@@ -61,8 +65,11 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
                 asked = replace(request, model=name, options=_options(request, model))
                 records.append(model_record(asked, fitted(model, seen), mode, seen, protocol, progress))
                 modes[mode] = None
-            except UserError as error:  # whatever it is, the others can be run
+            except UserError as error:
                 left_out.append(NotRun(label, dataset.name, str(error)))
+            except Exception as error:  # whatever it is, the others can be run
+                said = " ".join(str(error).split())[:200]
+                left_out.append(NotRun(label, dataset.name, f"failed: {type(error).__name__}: {said}"))
         records += references(replace(request, model="", options={}), [m for m in modes if m], dataset, protocol,
                               progress)
     return records, left_out

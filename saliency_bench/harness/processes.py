@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
@@ -41,7 +41,10 @@ class Processes:
         AcceleratorState._reset_state()  # settings of an earlier training in this process
         cpu = torch.device(device).type == "cpu"
         try:
-            self._accelerator = Accelerator(cpu=cpu, mixed_precision=_NAMES[precision], device_placement=False)
+            # Some published networks have parts that reach no map.
+            idle = DistributedDataParallelKwargs(find_unused_parameters=True)
+            self._accelerator = Accelerator(cpu=cpu, mixed_precision=_NAMES[precision], device_placement=False,
+                                            kwargs_handlers=[idle])
         except ValueError as error:
             raise UserError(f"--precision {precision}: not to be had on {device} ({error}); use another") from None
         self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes

@@ -220,8 +220,9 @@ def training_record(run: Run) -> dict[str, Any]:
     facts = provenance(device=run.processes.device.type, threads=torch.get_num_threads(),
                        processes=run.processes.count, seconds=round(run.seconds, 1),
                        waiting=round(run.waited / max(run.seconds, 1e-9), 4))
-    return {"trained_on": sorted(seen), "spec": spec.model_dump(mode="json"), "loss_curve": curve(run.losses),
-            **held_out_record(run), "provenance": facts}
+    unknown = {"unknown_training": True} if getattr(run.model, "unknown_training", False) else {}
+    return {"trained_on": sorted(seen), **unknown, "spec": spec.model_dump(mode="json"),
+            "loss_curve": curve(run.losses), **held_out_record(run), "provenance": facts}
 
 
 def held_out_record(run: Run) -> dict[str, Any]:
