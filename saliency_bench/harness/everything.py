@@ -66,7 +66,7 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
                 records.append(model_record(asked, fitted(model, seen), mode, seen, protocol, progress))
                 modes[mode] = None
             except UserError as error:
-                left_out.append(NotRun(label, dataset.name, str(error)))
+                left_out.append(NotRun(label, dataset.name, str(error).removeprefix(f"{label}: ")))
             except Exception as error:  # whatever it is, the others can be run
                 said = " ".join(str(error).split())[:200]
                 left_out.append(NotRun(label, dataset.name, f"failed: {type(error).__name__}: {said}"))
