@@ -139,6 +139,8 @@ class AViNetModel(NetworkModel):
     @classmethod
     def convert(cls, state: State) -> State:
         state = checkpoints.strip(state)
+        if not any(k.startswith("visual_model.") for k in state):  # ViNet's, which a training may start from
+            return convert_vinet(state)
         seen = convert_vinet(state, "visual_model.")
         heard = {k.removeprefix("audionet."): v for k, v in state.items() if k.startswith("audionet.")}
         out = seen | {f"audio.{k}": v for k, v in convert_soundnet(heard).items()}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from saliency_bench import registry
+from saliency_bench.baselines.avinet import AViNetModel
 from saliency_bench.baselines.tased import TASEDModel
 from saliency_bench.baselines.vinet import ViNetModel
 from saliency_bench.errors import UserError
@@ -150,6 +151,16 @@ def test_a_training_starts_from_an_authors_checkpoint(tmp_path):
     model.record = {"unknown_training": True}
     model.save(tmp_path / "further.safetensors", model.record)
     assert ViNetModel.read(tmp_path / "further.safetensors").unknown_training
+
+
+def test_avinet_starts_from_vinets_checkpoint_as_its_authors_do(tmp_path):
+    torch.save(authors("vinet", "module."), tmp_path / "w.pt")
+    model = AViNetModel.create("AV", "paper")
+    model.start_from(tmp_path / "w.pt", ("visual",))
+    state = model.network.state_dict()
+    assert (state["visual.layers.0.spatial.conv.weight"] == 0.5).all() and (state["decoder.out.weight"] != 0.5).any()
+    model.start_from(tmp_path / "w.pt")
+    assert (model.network.state_dict()["decoder.out.weight"] == 0.5).all()
 
 
 def test_a_start_from_another_preset_takes_over_nothing(tmp_path):
