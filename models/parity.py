@@ -36,13 +36,15 @@ class Row(NamedTuple):
 
 
 def parity(name: str, golden_dir: Path) -> list[Row]:
-    """Compare the network `name` with the figures in `golden_dir`, one row an output.
+    """Compare the network `name` with the figures in `golden_dir` or its folder `models`, one row an output.
 
     Agreement is a largest absolute difference of at most 1e-4 of the output's largest absolute value.
     Raises `UserError` for an unknown name or a folder without the figures.
     """
     run: Run = registry.load("parity", name)
     golden_dir = Path(golden_dir)
+    if not (golden_dir / "recipe.py").is_file() and (golden_dir / "models").is_dir():
+        golden_dir /= "models"
     for file in ("recipe.py", f"{name}.json", f"{name}.npz"):
         if not (golden_dir / file).is_file():
             raise UserError(
