@@ -53,6 +53,7 @@ class NetworkModel(SlidingWindowModel):
         super().__init__()
         self.network, self.config, self.record, self.mode = network, config, dict(record or {}), mode
         self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
+        # Of what started from an authors' checkpoint: nobody wrote down what that had seen.
         self.unknown_training = bool(self.record.get("unknown_training", False))
         self.window = config.adapter_window(mode)
         self.blur = float(getattr(config, "blur", 0.0))
@@ -195,7 +196,6 @@ class NetworkModel(SlidingWindowModel):
         except (NotImplementedError, RuntimeError):  # something in it is computed when it is built
             return cls.built(config, mode)
 
-    unknown_training = False  # of what started from an authors' checkpoint: nobody wrote down what that had seen
     trained = True  # False of random weights
 
     @classmethod

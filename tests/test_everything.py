@@ -14,7 +14,7 @@ from saliency_bench.harness.everything import rows, run_all
 from saliency_bench.harness.run import Request, run
 from saliency_bench.models.adapter import LoadOptions, SlidingWindowModel, Window
 from saliency_bench.report.cards import FACTS, card, info_text, listing
-from saliency_bench.report.tables import KINDS, footnotes, short, table
+from saliency_bench.report.tables import KINDS, comparisons, footnotes, short, table
 from tests.toys import toy_dataset
 
 
@@ -60,6 +60,30 @@ def test_modes_that_the_data_cannot_feed_are_left_out_with_the_reason(few, tmp_p
     assert "blind(V)" in [r.spec.label for r in records]
     reasons = {row.label: row.reason for row in left_out}
     assert "blind(AV) needs sound" in reasons["blind(AV)"] and "has none" in reasons["mean_map"]
+
+
+class HalfSilent:
+    """Samples of which the first has no sound."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        sample = self.samples[i]
+        return sample if i else replace(sample, clip=replace(sample.clip, audio=None))
+
+
+def test_what_is_left_of_a_set_has_references_of_its_own(few, tmp_path):
+    whole = toy_dataset(4)
+    records, _ = run_all(Request("all", out=tmp_path), [replace(whole, samples=HalfSilent(whole.samples))],
+                         allow_missing=True)
+    found = {(r.spec.label, r.n_videos) for r in records}
+    assert found == {("blind(AV)", 3), ("blind(V)", 4), *((name, n) for name in ("centre", "human") for n in (3, 4))}
+    assert {(c["a"], c["b"]) for c in comparisons(records, pairs=False)} == {("blind(AV)", "centre"),
+                                                                             ("blind(V)", "centre")}
 
 
 def test_only_the_modes_that_were_asked_for_are_run(few):

@@ -50,6 +50,12 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path):
     assert all(np.allclose(one[k].float(), two[k].float(), atol=2e-3) for k in one)
 
 
+def test_two_processes_train_a_network_with_parts_that_reach_no_map(tmp_path):
+    launch(2, "train", "stavis", "--mode", "V", "--steps", 3, "--batch", 4, "--workers", 0, "--device", "cpu", "--out",
+           tmp_path / "out", "--set", "idle=true", cwd=tmp_path)
+    assert next((tmp_path / "out").rglob("*.safetensors")).stat().st_size > 0
+
+
 def test_two_processes_score_every_video_once_as_one_does(tmp_path, tiny):
     tables = {}
     for count in (1, 2):

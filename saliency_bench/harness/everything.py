@@ -54,7 +54,8 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
     records: list[Record] = []
     left_out: list[NotRun] = []
     for dataset in datasets:
-        modes: dict[str, None] = {}
+        scored = {dataset.manifest: dataset}  # the set and, where videos lack something, what is left of it
+        modes: dict[str, dict[str, None]] = {dataset.manifest: {}}
         for name, mode in rows(request.modes):
             label = f"{name}({mode})" if mode else name
             try:
@@ -64,14 +65,16 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
                     check_modalities(seen, name, mode, ())
                 asked = replace(request, model=name, options=_options(request, model))
                 records.append(model_record(asked, fitted(model, seen), mode, seen, protocol, progress))
-                modes[mode] = None
+                scored[seen.manifest] = seen
+                modes.setdefault(seen.manifest, {})[mode] = None
             except UserError as error:
                 left_out.append(NotRun(label, dataset.name, str(error).removeprefix(f"{label}: ")))
             except Exception as error:  # whatever it is, the others can be run
                 said = " ".join(str(error).split())[:200]
                 left_out.append(NotRun(label, dataset.name, f"failed: {type(error).__name__}: {said}"))
-        records += references(replace(request, model="", options={}), [m for m in modes if m], dataset, protocol,
-                              progress)
+        for manifest, seen in scored.items():
+            records += references(replace(request, model="", options={}), [m for m in modes[manifest] if m], seen,
+                                  protocol, progress)
     return records, left_out
 
 

@@ -109,8 +109,9 @@ def leave_out_lacking(dataset: Dataset, modes: Sequence[str]) -> Dataset:
     frames = {name: dataset.samples[i].clip.n_frames for i, name in enumerate(dataset.names) if name in lacking}
     words = {video: " and ".join(MODALITIES[m].removeprefix("a ") for m in missing)
              for video, missing in lacking.items()}
+    where = modes[0] if len(modes) == 1 else "every mode"
     return without(dataset, [Loss(video, frames[video], f"no {what}") for video, what in words.items()],
-                   [f"{dataset.name}/{video}: has no {what}; left out of every mode" for video, what in words.items()])
+                   [f"{dataset.name}/{video}: has no {what}; left out of {where}" for video, what in words.items()])
 
 
 def _modalities(dataset: Dataset) -> dict[str, str]:
