@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -100,6 +100,7 @@ class Settings(_Spec):
     average: float = Field(default=0.0, ge=0, lt=1, description="decay of the moving average of weights; 0 = off")
     precision: Literal["float32", "bf16", "fp16"] = Field(default="float32", description="of the products in a step")
     batch_norm: Literal["train", "frozen"] = Field(default="train", description="its statistics: learned or kept")
+    mirror: bool = Field(default=False, description="every other window, at random, with left and right exchanged")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -137,11 +138,24 @@ class Recipe(Settings):
     """How a preset is trained, on whatever data: its length in epochs, or in steps; what comes before.
 
     An epoch is one window of every training video, at a random frame; of an endless set, 4,000 windows.
+    modes : by mode, the settings that are others in it
     """
 
     epochs: int | None = Field(default=80, gt=0)
     steps: int | None = Field(default=None, gt=0, description="in place of epochs")
     pretrain: Pretrain | None = None
+    modes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def settings(self, mode: str, keep: Collection[str] = ()) -> dict[str, Any]:
+        """What a training in `mode` is done with; the fields `keep` stay as they are, whatever `modes` says."""
+        others = {k: v for k, v in self.modes.get(mode, {}).items() if k not in keep}
+        return Settings.model_validate({k: getattr(self, k) for k in Settings.model_fields} | others).model_dump()
+
+    @model_validator(mode="after")
+    def _modes_fit(self) -> Self:
+        for mode in self.modes:
+            self.settings(parse_mode(mode))
+        return self
 
 
 class TrainSpec(Settings):
@@ -167,6 +181,13 @@ class TrainSpec(Settings):
     @classmethod
     def _canonical_mode(cls, mode: str) -> str:
         return parse_mode(mode)
+
+    @model_validator(mode="after")
+    def _can_be_mirrored(self) -> Self:
+        if self.mirror and ("T" in self.mode or "V" not in self.mode):
+            raise ValueError("mirror is for frames without captions, which may say left or right; found mode "
+                             f"{self.mode}")
+        return self
 
 
 class Row(_Spec):

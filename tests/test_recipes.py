@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from saliency_bench.baselines.stavis import STAViSModel
 from saliency_bench.baselines.vinet import ViNetModel
+from saliency_bench.data.causal import open_training
 from saliency_bench.errors import UserError
 from saliency_bench.harness.train import Wanted, train
+from saliency_bench.harness.training_data import Items
 from saliency_bench.harness.training_loop import groups, optimiser, rate_at
 from saliency_bench.models.weights import read_weights
-from saliency_bench.spec import Recipe, Settings, TrainSpec
+from saliency_bench.spec import Recipe, TrainSpec
 
 
 def spec(**fields):
@@ -84,15 +87,52 @@ def test_a_recipe_that_does_not_fit_is_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_the_published_rates_of_stavis_reach_the_parts_they_are_meant_for():
+BOTH = {"stem.conv.weight": 1e-4, "stages.0.0.conv1.weight": 1e-4, "dsam.0.side_prep.weight": 1e-4,
+        "dsam.0.side_prep.bias": 2e-4, "dsam.1.score_dsn.weight": 1e-5, "fuseav.weight": 1e-5,
+        "audio.layers.0.conv.weight": 1e-3, "fusion.affine_audio.weight": 1e-2, "fusion.affine_rgb.bias": 1e-2,
+        "fusion.w_a_rgb.weight": 1e-2}
+SIGHT = {"stem.conv.weight": 1e-3, "stages.2.0.conv1.weight": 1e-3, "dsam.0.side_prep.weight": 1e-4,
+         "dsam.0.side_prep.bias": 2e-4, "dsam.1.score_dsn.weight": 1e-5, "fuse.weight": 1e-5}
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("AV", BOTH), ("V", SIGHT)])
+def test_the_published_rates_of_stavis_reach_the_parts_they_are_meant_for(mode, expected):
+    config = STAViSModel.load_preset("paper")
     with torch.device("meta"):
-        model = STAViSModel(STAViSModel.build(config := STAViSModel.load_preset("paper"), "AV"), config, "AV")
+        model = STAViSModel(STAViSModel.build(config, mode), config, mode)
     names = {id(p): name for name, p in model.named_parameters()}
-    rates = {names[id(p)]: g["lr"] for g in groups(model.named_parameters(), TrainSpec(
-        model="stavis", mode="AV", dataset="d", manifest="m", steps=100, check=5,
-        **{k: getattr(config.training, k) for k in Settings.model_fields})) for p in g["params"]}
-    expected = {"stem.conv.weight": 1e-4, "stages.0.0.conv1.weight": 1e-4, "dsam.0.side_prep.weight": 1e-4,
-                "dsam.0.side_prep.bias": 2e-4, "dsam.1.score_dsn.weight": 1e-5, "fuseav.weight": 1e-5,
-                "audio.layers.0.conv.weight": 1e-3, "fusion.affine_audio.weight": 1e-2,
-                "fusion.affine_rgb.bias": 1e-2, "fusion.w_a_rgb.weight": 1e-2}
+    settings = config.training.settings(mode)
+    asked = TrainSpec(model="stavis", mode=mode, dataset="d", manifest="m", steps=100, check=5, **settings)
+    rates = {names[id(p)]: g["lr"] for g in groups(model.named_parameters(), asked) for p in g["params"]}
     assert {k: rates[f"network.{k}"] for k in expected} == pytest.approx(expected)
+
+
+def test_what_is_asked_for_counts_more_than_what_the_mode_says():
+    recipe = Recipe(learning_rate=0.1, batch=8, modes={"V": {"learning_rate": 0.3, "batch": 4}})
+    assert (recipe.settings("AV")["learning_rate"], recipe.settings("V")["learning_rate"]) == (0.1, 0.3)
+    kept = recipe.settings("V", ["learning_rate"])
+    assert (kept["learning_rate"], kept["batch"]) == (0.1, 4)
+    with pytest.raises(ValueError, match="nonsense"):
+        Recipe(modes={"V": {"nonsense": 1}})
+
+
+def test_every_other_window_is_mirrored_with_its_truth():
+    dataset, model = open_training(0), ViNetModel.create("V")
+    plain, other = (Items(dataset, model, spec(seed=1, validation=0.0, keep="last", schedule="constant", mirror=m))
+                    for m in (False, True))
+    turned = 0
+    for i in range(12):
+        (one, truth), (two, truth2) = plain[i], other[i]
+        if torch.equal(one.frames, two.frames):
+            assert np.array_equal(truth.density, truth2.density)
+        else:
+            turned += 1
+            assert torch.equal(one.frames.flip(-1), two.frames)
+            assert all(np.array_equal(a[:, ::-1], b) for a, b in zip(truth, truth2, strict=True))
+    assert 0 < turned < 12
+
+
+@pytest.mark.parametrize("mode", ["TV", "TA", "TAV"])
+def test_a_caption_is_not_made_to_lie(mode):
+    with pytest.raises(ValueError, match="left or right"):
+        spec(mode=mode, mirror=True)

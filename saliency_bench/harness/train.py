@@ -26,7 +26,7 @@ from saliency_bench.harness.run import check_modalities, fold_name
 from saliency_bench.harness.training_data import batches, epoch_windows
 from saliency_bench.harness.training_log import curve, write_curve
 from saliency_bench.harness.training_loop import Diverged, Report, Run, loop
-from saliency_bench.spec import Recipe, Settings, TrainSpec
+from saliency_bench.spec import Recipe, TrainSpec
 
 PROBE_STEPS = 8  # steps that `minutes` measures before it chooses their number
 
@@ -125,7 +125,8 @@ def train(wanted: Wanted, progress: Report = lambda state: None) -> Trained:
 
 def _spec(wanted: Wanted, recipe: Recipe, dataset: Dataset, start: str, known: TrainSpec | None) -> TrainSpec:
     """The recipe with the caller's words, on this data set."""
-    settings = {k: getattr(recipe, k) for k in Settings.model_fields} | wanted.settings
+    asked = [k.removeprefix("training.") for k in wanted.options]
+    settings = recipe.settings(wanted.mode, asked) | wanted.settings
     if not dataset.endless and len(dataset) < 2 and settings["validation"]:
         if settings["schedule"] == "plateau" or settings["keep"] == "best":
             raise UserError(f"{dataset.name}: has one training video, none to hold out; give --set training.keep=last "

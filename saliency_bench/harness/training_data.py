@@ -83,7 +83,8 @@ class Items(_Windows):
             frame = int(rng.integers(sample.clip.n_frames))
             truth = sample.truth.frame(frame)
             if truth.density.any():
-                return self._item(sample, frame, truth, (self.spec.seed, 1, i))
+                batch, truth = self._item(sample, frame, truth, (self.spec.seed, 1, i))
+                return mirrored(batch, truth) if self.spec.mirror and rng.random() < 0.5 else (batch, truth)
         raise UserError(f"{self.dataset.name}: found no frame with a density in {TRIES} draws")
 
     def _sample(self, i: int, other: np.random.Generator | None) -> Sample:
@@ -94,6 +95,12 @@ class Items(_Windows):
         epoch, place = divmod(i, len(learned))
         chosen = _order(self.spec.seed, epoch, len(learned))[place] if other is None else other.integers(len(learned))
         return self.dataset.samples[learned[int(chosen)]]
+
+
+def mirrored(batch: Any, truth: FrameTruth) -> tuple[Any, FrameTruth]:
+    """Windows and their truth with left and right exchanged."""
+    flipped = FrameTruth(*(np.ascontiguousarray(part[:, ::-1]) for part in truth))
+    return replace(batch, frames=batch.frames.flip(-1), shared=None), flipped
 
 
 @lru_cache(2)
