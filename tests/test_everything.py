@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from saliency_bench import registry
 from saliency_bench.errors import UserError
@@ -14,6 +15,7 @@ from saliency_bench.harness.everything import rows, run_all
 from saliency_bench.harness.run import Request, run
 from saliency_bench.models.adapter import LoadOptions, SlidingWindowModel, Window
 from saliency_bench.report.cards import FACTS, card, info_text, listing
+from saliency_bench.report.figures import BAND, run_figure
 from saliency_bench.report.tables import KINDS, comparisons, footnotes, short, table
 from tests.toys import toy_dataset
 
@@ -84,6 +86,18 @@ def test_what_is_left_of_a_set_has_references_of_its_own(few, tmp_path):
     assert found == {("blind(AV)", 3), ("blind(V)", 4), *((name, n) for name in ("centre", "human") for n in (3, 4))}
     assert {(c["a"], c["b"]) for c in comparisons(records, pairs=False)} == {("blind(AV)", "centre"),
                                                                              ("blind(V)", "centre")}
+
+
+def test_many_rows_make_the_figure_longer_and_not_wider(few, tmp_path):
+    dataset = toy_dataset()
+    record = run(Request("blind", ("AV",), out=tmp_path), [dataset])[0]
+
+    def size(rows):
+        return Image.open(run_figure([record] * rows, dataset, tmp_path, tmp_path / f"{rows}.png")).size
+
+    (one_wide, one_high), (wide, high), (three_wide, three_high) = size(1), size(BAND), size(2 * BAND + 1)
+    assert one_wide < wide and one_high <= high
+    assert abs(three_wide - wide) < 0.02 * wide and three_high > 2 * high
 
 
 def test_only_the_modes_that_were_asked_for_are_run(few):

@@ -19,6 +19,7 @@ from saliency_bench.harness.store import Store
 STYLE: dict[Any, Any] = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 150,
          "savefig.bbox": "tight", "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "saliency-bench"}
 MAP = "inferno"  # grows evenly in lightness, so it reads in grey
+BAND = 12  # maps side by side in the strip of a run before the next ones go below
 
 
 def drawn(draw: Callable[[], Any], path: Path) -> list[Path]:
@@ -38,15 +39,20 @@ def drawn(draw: Callable[[], Any], path: Path) -> list[Path]:
 def run_figure(records: Sequence[Record], dataset: Dataset, out: Path, path: Path, clips: int = 4) -> Path:
     """Draw the strip (frame, truth, every row's map) and the CC and NSS of every row; writes `path` (PNG).
 
+    More than BAND rows go into several bands, one below the other, each with frame and truth again.
+
     records : rows of one data set; out : folder of the stores, where the runs kept a map a video.
     """
     with plt.rc_context(STYLE):
         shown = [r for r in records if r.spec.model != "human"]
         videos = list(dataset.names[:clips])
-        columns = 2 + len(shown)
-        figure = plt.figure(figsize=(1.35 * columns + 3.4, 0.35 + 1.05 * max(2, len(videos))))
+        bands = [shown[i : i + BAND] for i in range(0, len(shown), BAND)] or [[]]
+        columns, rows = 2 + len(bands[0]), len(bands) * len(videos)
+        figure = plt.figure(figsize=(1.35 * columns + 3.4, 0.35 + 1.05 * max(2, rows)))
         parts = np.asarray(figure.subfigures(1, 2, width_ratios=[1.35 * columns, 3.4]))
-        _strip(parts[0], shown, dataset, videos, out)
+        axes = parts[0].subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.12})
+        for i, band in enumerate(bands):
+            _strip(axes[i * len(videos) : (i + 1) * len(videos)], band, dataset, videos, out)
         _scores(parts[1], records)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
@@ -54,8 +60,10 @@ def run_figure(records: Sequence[Record], dataset: Dataset, out: Path, path: Pat
     return path
 
 
-def _strip(figure: Any, records: Sequence[Record], dataset: Dataset, videos: list[str], out: Path) -> None:
-    axes = figure.subplots(len(videos), 2 + len(records), squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.12})
+def _strip(axes: np.ndarray, records: Sequence[Record], dataset: Dataset, videos: list[str], out: Path) -> None:
+    """A row a video: frame, truth and the records' maps; axes that are left over stay empty."""
+    for axis in axes.flat:
+        axis.set_axis_off()
     for row, video in enumerate(videos):
         sample = dataset.samples[list(dataset.names).index(video)]
         frame = sample.clip.n_frames // 2
@@ -66,13 +74,12 @@ def _strip(figure: Any, records: Sequence[Record], dataset: Dataset, videos: lis
             kept = Store(out, record.spec).kept(video)
             images.append(None if kept is None else kept[1])
         height, width = sample.clip.size
-        for axis, image in zip(axes[row], images, strict=True):
-            axis.set_axis_off()
+        for axis, image in zip(axes[row], images, strict=False):
             if image is not None:
                 axis.imshow(image, cmap=MAP, extent=(0, width, height, 0), interpolation="bilinear")
         if sample.clip.captions is not None:
             axes[row, 0].text(0, height * 1.02, sample.clip.captions.at(frame)[:48], fontsize=6, va="top")
-    for axis, title in zip(axes[0], ["frame", "truth", *(r.spec.label for r in records)], strict=True):
+    for axis, title in zip(axes[0], ["frame", "truth", *(r.spec.label for r in records)], strict=False):
         axis.set_title(title, fontsize=7)
 
 
