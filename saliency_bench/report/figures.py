@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,13 @@ def run_figure(records: Sequence[Record], dataset: Dataset, out: Path, path: Pat
     with plt.rc_context(STYLE):
         shown = [r for r in records if r.spec.model != "human"]
         videos = list(dataset.names[:clips])
-        bands = [shown[i : i + BAND] for i in range(0, len(shown), BAND)] or [[]]
-        columns, rows = 2 + len(bands[0]), len(bands) * len(videos)
-        figure = plt.figure(figsize=(1.35 * columns + 3.4, 0.35 + 1.05 * max(2, rows)))
+        many = max(1, math.ceil(len(shown) / BAND))
+        width = math.ceil(len(shown) / many)
+        columns = 2 + width
+        figure = plt.figure(figsize=(1.35 * columns + 3.4, many * (0.35 + 1.05 * max(2 / many, len(videos)))))
         parts = np.asarray(figure.subfigures(1, 2, width_ratios=[1.35 * columns, 3.4]))
-        axes = parts[0].subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.12})
-        for i, band in enumerate(bands):
-            _strip(axes[i * len(videos) : (i + 1) * len(videos)], band, dataset, videos, out)
+        for i, part in enumerate(parts[0].subfigures(many, 1, squeeze=False)[:, 0]):
+            _strip(part, shown[i * width : (i + 1) * width], dataset, videos, out, columns)
         _scores(parts[1], records)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
@@ -60,8 +61,11 @@ def run_figure(records: Sequence[Record], dataset: Dataset, out: Path, path: Pat
     return path
 
 
-def _strip(axes: np.ndarray, records: Sequence[Record], dataset: Dataset, videos: list[str], out: Path) -> None:
-    """A row a video: frame, truth and the records' maps; axes that are left over stay empty."""
+def _strip(figure: Any, records: Sequence[Record], dataset: Dataset, videos: list[str], out: Path,
+           columns: int) -> None:
+    """A row a video: frame, truth and the records' maps; of `columns` those that are left over stay empty."""
+    axes = figure.subplots(len(videos), columns, squeeze=False, gridspec_kw={
+        "wspace": 0.05, "hspace": 0.12, "bottom": 0.07, "top": 0.95})
     for axis in axes.flat:
         axis.set_axis_off()
     for row, video in enumerate(videos):
