@@ -20,12 +20,12 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.windows import AudioRule, Window
+from saliency_bench.schema import validated
 from saliency_bench.spec import Recipe
 
 Size = tuple[PositiveInt, PositiveInt]
@@ -103,15 +103,7 @@ def parse(schema: type[C], values: Mapping[str, Any], overrides: Mapping[str, An
             if not isinstance(at, dict):
                 raise UserError(f"{source}: {dotted}: {section} is a value, not a section of fields")
         at[field] = value
-    try:
-        return schema.model_validate(tree)
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        found = f", found {first['input']!r}" if where else ""
-        fix = """; a list is written as '["a", "b"]'""" if first["type"] == "tuple_type" else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{source}: {where + ': ' if where else ''}{message}{found}{fix}") from None
+    return validated(schema, tree, source)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

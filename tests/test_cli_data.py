@@ -54,7 +54,7 @@ def test_videos_of_several_test_lists_count_as_the_protocol_says(type_, tmp_path
         means[protocol] = row["metrics"]["NSS"]["mean"]
     for protocol, times in (("mit", 1), ("vinet-v1", 2)):
         folder = next(p.parent for p in (tmp_path / "runs").glob("*/record.json")
-                      if json.loads(p.read_text())["protocol"] == protocol)
+                      if json.loads(p.read_text())["spec"]["protocol"] == protocol)
         first, second = (pd.read_parquet(folder / f"scores/{video}.parquet")["NSS"].mean()
                          for video in ("V3_Speech3", "V1_Speech1"))
         assert abs(means[protocol] - (times * first + second) / (times + 1)) < 1e-9

@@ -15,11 +15,13 @@ from saliency_bench.files import write_json
 from saliency_bench.harness.provenance import code_id, provenance
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
+from saliency_bench.harness.strip import Strip, Stripper
+from saliency_bench.harness.summary import dump, summary
 from saliency_bench.protocol import Protocol
 
 Scorer = Callable[[Sample], pd.DataFrame]
 Progress = Callable[[str, int, int], None]
-Keep = Callable[[str, int, np.ndarray], None]
+Keep = Callable[[str, int, np.ndarray, Strip | None], None]
 
 
 def quiet(name: str, done: int, total: int) -> None:
@@ -30,16 +32,22 @@ def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None
                  progress: Callable[[int], None] = lambda n: None) -> Scorer:
     """Score what `model` predicts from the modalities in `mode`.
 
-    keep : gets (video, frame, map) of each video's middle frame; progress : hears the number of new frames.
+    keep : gets (video, frame, map) of each video's middle frame, and the small maps of its frames
+    progress : hears the number of new frames
     """
 
     def score(sample: Sample) -> pd.DataFrame:
         scores, middle = protocol.open(sample.name, sample.truth, sample.clip.size), sample.clip.n_frames // 2
+        strip, at_middle = Stripper(sample.clip.n_frames), None
         for frames, maps in model.predict(sample.clip.only(mode) if mode else sample.clip):
             scores.add(frames, maps)
             progress(len(frames))
-            if keep and middle in frames:
-                keep(sample.name, middle, maps[list(frames).index(middle)])
+            if keep:
+                strip.add(frames, maps)
+                if middle in frames:
+                    at_middle = maps[list(frames).index(middle)]
+        if keep and at_middle is not None:
+            keep(sample.name, middle, at_middle, strip.close())
         return scores.close()
 
     return score
@@ -62,7 +70,7 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
     problems = list(dataset.problems)
     if others := store.of_other_code(code_id()):
         problems.append(f"{store.spec.label}: {others} of {len(dataset)} videos were scored by another state of the "
-                        f"code; remove {store.root} to score them again")
+                        f"code; remove the folder {store.root.name} to score them again")
     per_list = registry.load("protocols", store.spec.protocol).per_list
     notes = dict(notes or {})
     if dataset.times:
@@ -71,9 +79,7 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
     record = Record(store.spec, store.scores(dataset.names), tuple(problems), notes,
                     None if seconds is None else 1000 * seconds, tuple(dataset.losses),
                     dataset.times if per_list else {})
-    write_json(store.root / "record.json", {"schema": 1, **record.row(), "problems": list(record.problems),
-                                            "missing": record.missing(),
-                                            "losses": [loss._asdict() for loss in record.losses]})
+    write_json(store.root / "record.json", dump(summary(record)))
     if not (store.root / "provenance.json").exists():
         write_json(store.root / "provenance.json", provenance(dataset=dataset.name, **about))
     return record

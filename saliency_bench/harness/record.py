@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,35 +38,25 @@ class Coverage(NamedTuple):
 REFERENCES = ("centre", "oracle", "human")  # rows that say what a score is worth
 
 
-@dataclass(frozen=True)
-class Record:
-    """Scores of one run over one data set under one protocol.
+class Scores(ABC):
+    """What is compared: a row's spec, its score of every video, and the facts that belong to it.
 
-    frames   : a row a frame: video, frame (0-based), the headline metrics, note
     problems : what was wrong with data or maps and how it was handled
     notes    : facts that belong to the row, e.g. the sigma of the human bound or the draws of an oracle
     ms_per_frame : mean time of prediction and scoring; not part of the scores
-    losses   : frames that could not be scored because of the files, with the reason
     times    : how often a video counts in means over videos, where that is not once
     """
 
     spec: RunSpec
-    frames: pd.DataFrame
-    problems: tuple[str, ...] = ()
-    notes: dict[str, object] = field(default_factory=dict)
-    ms_per_frame: float | None = None
-    losses: tuple[Loss, ...] = ()
-    times: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...]
+    notes: dict[str, object]
+    ms_per_frame: float | None
+    times: Mapping[str, int]
 
     @property
+    @abstractmethod
     def videos(self) -> pd.DataFrame:
         """Mean over each video's frames, NaN left out metric by metric; one row a video, in the set's order."""
-        return self.frames.groupby("video", sort=False)[list(HEADLINE)].mean()
-
-    @property
-    def n_frames(self) -> int:
-        """Frames that count in at least one metric."""
-        return int(self.frames[list(HEADLINE)].notna().any(axis=1).sum())
 
     @property
     def n_videos(self) -> int:
@@ -82,6 +73,32 @@ class Record:
     def weights(self, videos: Iterable[str]) -> np.ndarray:
         """How often each of `videos` counts in a mean over videos."""
         return np.array([self.times.get(video, 1) for video in videos], np.float64)
+
+
+@dataclass(frozen=True)
+class Record(Scores):
+    """Scores of one run over one data set under one protocol.
+
+    frames   : a row a frame: video, frame (0-based), the headline metrics, note
+    losses   : frames that could not be scored because of the files, with the reason
+    """
+
+    spec: RunSpec
+    frames: pd.DataFrame
+    problems: tuple[str, ...] = ()
+    notes: dict[str, object] = field(default_factory=dict)
+    ms_per_frame: float | None = None
+    losses: tuple[Loss, ...] = ()
+    times: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def videos(self) -> pd.DataFrame:
+        return self.frames.groupby("video", sort=False)[list(HEADLINE)].mean()
+
+    @property
+    def n_frames(self) -> int:
+        """Frames that count in at least one metric."""
+        return int(self.frames[list(HEADLINE)].notna().any(axis=1).sum())
 
     def pooled(self) -> dict[str, float | None]:
         """Mean over all frames whatever their video."""
@@ -125,7 +142,7 @@ class Record:
         }
 
 
-def skill(record: Record, records: Sequence[Record], metric: str = "CC", gap: float = 0.15) -> float | None:
+def skill(record: Scores, records: Sequence[Scores], metric: str = "CC", gap: float = 0.15) -> float | None:
     """(score - floor) / (oracle - floor) of a model row: 0 is the centre prior, 1 knows all its mode can tell.
 
     None where there is no oracle for the row, or where the oracle is less than `gap` above the floor.
@@ -149,7 +166,7 @@ def skill_of(score: float | None, floor: float | None, top: float | None, gap: f
     return (score - floor) / (top - floor)
 
 
-def paired(a: Record, b: Record, metric: str) -> tuple[float, float, float] | None:
+def paired(a: Scores, b: Scores, metric: str) -> tuple[float, float, float] | None:
     """Mean of `a` minus `b` over the videos that both have, with its 95 % interval; None below two videos."""
     both = a.videos[metric].to_frame("a").join(b.videos[metric].rename("b")).dropna()
     if len(both) < 2:

@@ -20,6 +20,7 @@ from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.human import human_scorer
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
+from saliency_bench.harness.strip import Strip
 from saliency_bench.protocol import Protocol
 from saliency_bench.spec import LoadOptions, RunSpec
 
@@ -210,9 +211,9 @@ def _evaluate(model: Any, mode: str, spec: RunSpec, dataset: Dataset, protocol: 
     store = Store(request.out, spec)
     shown = set(dataset.names[:SHOWN])
 
-    def keep(video: str, frame: int, prediction: np.ndarray) -> None:
+    def keep(video: str, frame: int, prediction: np.ndarray, strip: Strip | None) -> None:
         if video in shown:
-            store.keep(video, frame, prediction)
+            store.keep(video, frame, prediction, strip)
 
     score = model if callable(model) and not hasattr(model, "predict") else model_scorer(
         model, mode, protocol, keep=keep, progress=progress.frames)

@@ -5,7 +5,7 @@
         scores/<video>.parquet  frame, SIM, CC, NSS, AUC-J, note; a pure function of the spec
         times/<video>.json      seconds, frames, hash of the code; differs from run to run
         provenance.json         where and with what it was made
-        samples/<video>.npz     the map of the video's middle frame, for figures; first videos only
+        samples/<video>.npz     the map of the video's middle frame, and small ones of all; first videos only
         record.json             the summary, made from the score files alone
 
 A video is claimed with a lock that the operating system releases when its process dies, so a killed run
@@ -27,6 +27,7 @@ import pandas as pd
 
 from saliency_bench.errors import UserError
 from saliency_bench.files import claim_each, sweep, write_atomic, write_json
+from saliency_bench.harness.strip import Strip
 from saliency_bench.spec import RunSpec
 
 
@@ -78,21 +79,33 @@ class Store:
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
-    def keep(self, video: str, frame: int, prediction: np.ndarray) -> None:
-        """Keep one map (h, w) of a video for figures, as float16 in [0, 1] of its own range."""
+    def keep(self, video: str, frame: int, prediction: np.ndarray, strip: Strip | None = None) -> None:
+        """Keep one map (h, w) of a video, as float16 in [0, 1] of its own range, and the small maps all through it."""
         buffer = io.BytesIO()
         low, high = float(prediction.min()), float(prediction.max())
         unit = (prediction - low) / (high - low) if high > low else np.zeros_like(prediction)
-        np.savez_compressed(buffer, frame=frame, map=unit.astype(np.float16))
-        write_atomic(self.root / "samples" / f"{quote(video, safe='')}.npz", buffer.getvalue())
+        more = {} if strip is None else strip._asdict()
+        np.savez_compressed(buffer, frame=frame, map=unit.astype(np.float16), **more)
+        write_atomic(self._sample(video), buffer.getvalue())
 
     def kept(self, video: str) -> tuple[int, np.ndarray] | None:
         """The (frame, map) that was kept of a video, if any."""
-        path = self.root / "samples" / f"{quote(video, safe='')}.npz"
+        path = self._sample(video)
         if not path.exists():
             return None
         with np.load(path) as file:
             return int(file["frame"]), file["map"].astype(np.float32)
+
+    def strip(self, video: str) -> Strip | None:
+        """The small maps that were kept of a video, if any."""
+        path = self._sample(video)
+        if not path.exists():
+            return None
+        with np.load(path) as file:
+            return Strip(file["frames"], file["maps"]) if "frames" in file else None
+
+    def _sample(self, video: str) -> Path:
+        return self.root / "samples" / f"{quote(video, safe='')}.npz"
 
     def of_other_code(self, code: str) -> int:
         """How many videos were scored by code other than `code`."""

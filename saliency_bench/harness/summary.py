@@ -1,0 +1,185 @@
+"""`record.json`: what a run leaves for others to read, made from its score files alone.
+
+A summary holds every video's means and what follows from them; reading one checks that its parts add up, so that a
+number that was typed or lost on the way is found where it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+from saliency_bench.errors import UserError
+from saliency_bench.files import read_text
+from saliency_bench.harness.record import Record
+from saliency_bench.protocol import HEADLINE
+from saliency_bench.schema import validated
+from saliency_bench.spec import RunSpec
+
+SCHEMA: Literal[2] = 2
+RANGES = {"SIM": (0, 1), "CC": (-1, 1), "AUC-J": (0, 1)}
+EXACT = 1e-9  # how far a mean may be from that of its parts
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Estimate(_Part):
+    """A mean over videos and its 95 % interval; None where there is nothing to say."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class VideoScores(_Part):
+    """By metric (mean over the frames with a value, how many); the video counts `times` in means over videos."""
+
+    video: str
+    frames: NonNegativeInt
+    times: PositiveInt = 1
+    scores: dict[str, tuple[float | None, NonNegativeInt]]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if set(self.scores) != set(HEADLINE):
+            raise ValueError(f"scores must be of {', '.join(HEADLINE)}, found {', '.join(self.scores)}")
+        for metric, (mean, n) in self.scores.items():
+            if (mean is None) != (n == 0) or n > self.frames:
+                raise ValueError(f"{metric} of {self.video} has {n} of {self.frames} frames and the mean {mean}")
+            low, high = RANGES.get(metric, (-math.inf, math.inf))
+            if mean is not None and not low - EXACT <= mean <= high + EXACT:
+                raise ValueError(f"{metric} of {self.video} must be between {low} and {high}, found {mean}")
+        return self
+
+
+class Covered(_Part):
+    """How many frames count in at least one metric, out of how many, and why the others do not."""
+
+    scored: NonNegativeInt
+    total: NonNegativeInt
+    reasons: dict[str, int]
+    unknown: list[str] = []
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.scored + sum(self.reasons.values()) != self.total:
+            raise ValueError(f"scored {self.scored} and the reasons must add up to the total {self.total}")
+        return self
+
+
+class LostFrames(_Part):
+    """Frames of a video that could not be scored."""
+
+    video: str
+    frames: int
+    reason: str
+
+
+class Summary(_Part):
+    """See the module docstring; `schema` is the version of these fields."""
+
+    schema_: Literal[2] = Field(alias="schema")
+    run_id: str
+    spec: RunSpec
+    n_videos: int
+    n_frames: int
+    metrics: dict[str, Estimate]
+    pooled: dict[str, float | None]
+    coverage: Covered
+    counts: dict[str, int]
+    notes: dict[str, Any]
+    problems: list[str]
+    missing: list[str]
+    losses: list[LostFrames]
+    videos: list[VideoScores]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.run_id != self.spec.run_id:
+            raise ValueError(f"run_id {self.run_id} is not that of its spec, {self.spec.run_id}")
+        names = [v.video for v in self.videos]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"videos must hold each video once, found {twice} more than once")
+        for field in ("metrics", "pooled"):
+            if set(found := getattr(self, field)) != set(HEADLINE):
+                raise ValueError(f"{field} must be of {', '.join(HEADLINE)}, found {', '.join(found) or 'none'}")
+        for metric in HEADLINE:
+            self._mean_of(f"metrics.{metric}.mean", self.metrics[metric].mean, metric, [v.times for v in self.videos])
+            self._mean_of(f"pooled.{metric}", self.pooled[metric], metric, [v.scores[metric][1] for v in self.videos])
+            m = self.metrics[metric]
+            if m.low is not None and m.high is not None and m.mean is not None and not m.low <= m.mean <= m.high:
+                raise ValueError(f"metrics.{metric}: the mean {m.mean} is outside its interval [{m.low}, {m.high}]")
+        counting = sum(any(n for _, n in v.scores.values()) for v in self.videos)
+        if self.n_videos != counting:
+            raise ValueError(f"n_videos {self.n_videos} is not the number of videos with a score, {counting}")
+        least = sum(max(n for _, n in v.scores.values()) for v in self.videos)
+        if not least <= self.n_frames <= sum(v.frames for v in self.videos) or self.n_frames != self.coverage.scored:
+            raise ValueError(f"n_frames {self.n_frames} does not agree with the videos' frames and coverage.scored")
+        return self
+
+    def _mean_of(self, field: str, found: float | None, metric: str, weights: list[int]) -> None:
+        """Raise where `found` is not the mean of the videos' `metric` with these weights."""
+        parts = [(w, v.scores[metric][0]) for w, v in zip(weights, self.videos, strict=True)]
+        kept = [(w, x) for w, x in parts if x is not None]
+        expected = math.fsum(w * x for w, x in kept) / sum(w for w, _ in kept) if kept else None
+        if (found is None) != (expected is None) or (found is not None and abs(found - (expected or 0)) > EXACT):
+            raise ValueError(f"{field} {found} is not the mean of the videos' {metric}, {expected}")
+
+
+def summary(record: Record) -> Summary:
+    """What `record.json` holds of a record."""
+    tables = record.frames.groupby("video", sort=False)
+    means, counts = tables[list(HEADLINE)].mean(), tables[list(HEADLINE)].count()
+    videos = [VideoScores(video=str(video), frames=int(size), times=record.times.get(str(video), 1), scores={
+        m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in HEADLINE})
+        for video, size in tables.size().items()]
+    return Summary(
+        schema=SCHEMA, run_id=record.spec.run_id, spec=record.spec, n_videos=record.n_videos, n_frames=record.n_frames,
+        metrics={m: Estimate(**record.metric(m)) for m in HEADLINE}, pooled=record.pooled(),
+        coverage=Covered(**record.coverage()._asdict()), counts=record.counts(), notes=record.notes,
+        problems=list(record.problems), missing=record.missing(),
+        losses=[LostFrames(**loss._asdict()) for loss in record.losses], videos=videos)
+
+
+def dump(value: Summary) -> dict[str, Any]:
+    """The summary as JSON values."""
+    return value.model_dump(mode="json", by_alias=True)
+
+
+def read_summary(path: Path) -> Summary:
+    """The summary in a `record.json`; raises `UserError` naming file and field where it is not a whole one."""
+    tree = read_object(path, "the record of a run")
+    check_schema(tree, path)
+    return validated(Summary, tree, path)
+
+
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object in a file; raises `UserError` where there is none."""
+    try:
+        tree = json.loads(read_text(path, what))
+    except ValueError as error:
+        raise UserError(f"{path}: expected {what} in JSON, found {error}; copy it again") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected {what}, a JSON object; found {type(tree).__name__}; copy it again")
+    return tree
+
+
+def check_schema(tree: dict[str, Any], path: Path) -> None:
+    """Raise `UserError` for a record of another version than ours."""
+    found = tree.get("schema")
+    if found == SCHEMA:
+        return
+    fix = ("made before records kept every video; run the same command again, which makes it anew from the scores that "
+           "are there" if found == 1 else "update saliency-bench, or make the record again")
+    raise UserError(f"{path}: schema: expected {SCHEMA}, found {found!r}; {fix}")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
