@@ -153,10 +153,10 @@ class Claim(_Section):
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> Self:
-        kinds = {rule.statistic for rule in self.rules}
-        expected = {frozenset({"best"}): [set()], frozenset({"least gain"}): [{"least"}],
-                    frozenset({"mean gain"}): [set(SCORES), {"mean"}]}.get(frozenset(kinds), [])
-        if set(self.stated) not in expected or not all(re.fullmatch(r"\d+\.\d+", v) for v in self.stated.values()):
+        kinds: dict[str, list[set[str]]] = {"best": [set()], "least gain": [{"least"}],
+                                            "mean gain": [set(SCORES), {"mean"}]}
+        fits = all(set(self.stated) in kinds[rule.statistic] for rule in self.rules)
+        if not fits or not all(re.fullmatch(r"\d+\.\d+", v) for v in self.stated.values()):
             raise ValueError('expected rules of one statistic and `stated` percentages that fit it: for "mean gain" '
                              f'one for each of {", ".join(SCORES)} or for "mean", for "least gain" one for "least", '
                              f'for "best" none; found {self.stated}')
