@@ -30,10 +30,10 @@ STATISTICS = (
     "other videos of the same kind; with fewer than about twenty videos it is somewhat too narrow. Differences "
     "are paired: a system's score minus the other's, video by video, on the videos that both have, so that what "
     "makes a video easy or hard for both cancels out. Two systems may thus differ reliably although their own "
-    "intervals overlap; the interval of the difference decides. P(A beats B) is the share of draws in which A's "
-    "mean is the better one, ties counted half. It speaks of draws of videos. It is not the probability that A is "
-    "the better system, which would need a prior; not the share of videos on which A is ahead; and not one minus "
-    "a p value.",
+    "intervals overlap; look at the interval of the difference, which is for that pair alone and not corrected "
+    "for the number of pairs. P(A beats B) is the share of draws in which A's mean is the better one, ties "
+    "counted half. It speaks of draws of videos. It is not the probability that A is the better system, which "
+    "would need a prior; not the share of videos on which A is ahead; and not one minus a p value.",
     "Marks of significance come from a two-sided paired randomisation test. Were two systems interchangeable, "
     "each video's difference might as well have had the other sign; p is the share of patterns of signs whose "
     f"mean difference is at least as far from zero as the one found (all patterns up to {EXACT} videos, otherwise "
