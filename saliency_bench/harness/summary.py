@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from saliency_bench.errors import UserError
@@ -135,17 +137,21 @@ class Summary(_Part):
 
 def summary(record: Record) -> Summary:
     """What `record.json` holds of a record."""
-    tables = record.frames.groupby("video", sort=False)
-    means, counts = tables[list(HEADLINE)].mean(), tables[list(HEADLINE)].count()
-    videos = [VideoScores(video=str(video), frames=int(size), times=record.times.get(str(video), 1), scores={
-        m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in HEADLINE})
-        for video, size in tables.size().items()]
     return Summary(
         schema=SCHEMA, run_id=record.spec.run_id, spec=record.spec, n_videos=record.n_videos, n_frames=record.n_frames,
         metrics={m: Estimate(**record.metric(m)) for m in HEADLINE}, pooled=record.pooled(),
         coverage=Covered(**record.coverage()._asdict()), counts=record.counts(), notes=record.notes,
         problems=list(record.problems), missing=record.missing(),
-        losses=[LostFrames(**loss._asdict()) for loss in record.losses], videos=videos)
+        losses=[LostFrames(**loss._asdict()) for loss in record.losses],
+        videos=tally(record.frames, record.times))
+
+
+def tally(frames: pd.DataFrame, times: Mapping[str, int]) -> list[VideoScores]:
+    """Frames (as in `Record.frames`) -> a row a video; `times`: how often a video counts, where not once."""
+    tables = frames.groupby("video", sort=False)
+    means, counts, sizes = tables[list(HEADLINE)].mean(), tables[list(HEADLINE)].count(), tables.size()
+    return [VideoScores(video=video, frames=int(sizes[video]), times=times.get(video, 1), scores={
+        m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in HEADLINE}) for video in means.index]
 
 
 def dump(value: Summary) -> dict[str, Any]:
