@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from saliency_bench.cli_data import data_app
+from saliency_bench.cli_leaderboard import leaderboard_app
 from saliency_bench.cli_options import (
     DataRoot,
     Device,
@@ -41,6 +42,7 @@ app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_e
 models_app = typer.Typer(no_args_is_help=True, help="List models and check them against reference values.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.add_typer(leaderboard_app, name="leaderboard")
 
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # of the click that typer uses, a copy of its own or not
 

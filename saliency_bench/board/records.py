@@ -58,6 +58,12 @@ class Measured(Scores):
     def videos(self) -> pd.DataFrame:
         return self._videos
 
+    def counts(self) -> dict[str, int]:
+        return self.entry.counts
+
+    def missing(self) -> list[str]:
+        return self.entry.missing
+
     @property
     def reference(self) -> bool:
         """Whether the row says what a score is worth rather than how good a system is."""

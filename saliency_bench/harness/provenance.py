@@ -27,7 +27,8 @@ def provenance(**extra: object) -> dict[str, object]:
         "git": _git(),
         "python": platform.python_version(),
         "packages": {name: v for name in PACKAGES if (v := _version(name))},
-        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        "machine": {"system": " ".join([platform.system(), *platform.libc_ver()]).strip(),
+                    "processor": platform.machine()},
         **extra,
     }
 

@@ -58,6 +58,14 @@ class Scores(ABC):
     def videos(self) -> pd.DataFrame:
         """Mean over each video's frames, NaN left out metric by metric; one row a video, in the set's order."""
 
+    @abstractmethod
+    def counts(self) -> dict[str, int]:
+        """How many frames carry each note, e.g. {"no truth": 3}."""
+
+    @abstractmethod
+    def missing(self) -> list[str]:
+        """Videos some of whose frames have no map, with the count, e.g. "clip1: 3 of 240 frames"."""
+
     @property
     def n_videos(self) -> int:
         """Videos with at least one frame that counts."""
@@ -105,7 +113,6 @@ class Record(Scores):
         return {m: float(v) if np.isfinite(v) else None for m, v in self.frames[list(HEADLINE)].mean().items()}
 
     def counts(self) -> dict[str, int]:
-        """How many frames carry each note, e.g. {"no truth": 3}."""
         notes = self.frames["note"].value_counts()
         return {str(k): int(v) for k, v in sorted(notes.items()) if k}
 
@@ -122,7 +129,6 @@ class Record(Scores):
                         {reason: n for reason, n in sorted(reasons.items()) if n}, unknown)
 
     def missing(self) -> list[str]:
-        """Videos some of whose frames have no map, with the count, e.g. "clip1: 3 of 240 frames"."""
         out = []
         for video, table in self.frames.groupby("video", sort=False):
             n = int((table["note"] == NO_MAP).sum())

@@ -96,7 +96,7 @@ class Store:
         with np.load(path) as file:
             return int(file["frame"]), file["map"].astype(np.float32)
 
-    def strip(self, video: str) -> Strip | None:
+    def kept_strip(self, video: str) -> Strip | None:
         """The small maps that were kept of a video, if any."""
         path = self._sample(video)
         if not path.exists():

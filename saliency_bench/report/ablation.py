@@ -19,6 +19,7 @@ from saliency_bench.harness.results import Results, Summary
 from saliency_bench.metrics import METRICS
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.ablation_figures import response_figure, strip_figure, study_figure
+from saliency_bench.report.cells import BEST, digits, marked_md, marked_tex, number, tex
 
 GAIN = "CC"  # the metric whose paired difference the table shows; the CSV has all
 
@@ -87,7 +88,7 @@ def table(results: Results, study: str, plain: bool = False) -> str:
     for i, row in enumerate(rows):
         values = [_interval(row, m, not plain and best[m] == i) for m in HEADLINE]
         body.append([row.label, *values, _gain(row), _by_seed(row),
-                     _number(row.skill, ".2f"), f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
+                     number(row.skill, ".2f"), f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
@@ -114,13 +115,13 @@ def csv_text(results: Results, study: str) -> str:
     for row, given in zip(results.summaries(study), results.studies[study].rows, strict=True):
         line: list[object] = [row.label, row.cell.mode, given.line, "" if given.x is None else f"{given.x:g}"]
         for metric in HEADLINE:
-            line += [_number(x, ".6f", "") for x in (*row.metrics[metric][:3], row.seeds[metric])]
+            line += [number(x, ".6f", "") for x in (*row.metrics[metric][:3], row.seeds[metric])]
         line.append(row.against)
         for metric in HEADLINE:
             gain = row.gains.get(metric)
-            line += ["", "", ""] if gain is None else [_number(x, ".6f", "") for x in gain[:3]]
+            line += ["", "", ""] if gain is None else [number(x, ".6f", "") for x in gain[:3]]
         line.append(" ".join(f"{x:.6f}" for x in row.by_seed))
-        writer.writerow([*line, row.metrics[GAIN].n, _number(row.skill, ".4f", ""), row.cell.parameters,
+        writer.writerow([*line, row.metrics[GAIN].n, number(row.skill, ".4f", ""), row.cell.parameters,
                          row.cell.denoiser, f"{row.cell.ms_per_frame:.3f}"])
     return out.getvalue()
 
@@ -132,13 +133,13 @@ def latex(results: Results, study: str) -> str:
     lines = [rf"\begin{{tabular}}{{l{'r' * (len(HEADLINE) + 2)}}}", r"\toprule",
              " & ".join(["", *HEADLINE, "parameters", "ms/frame"]) + r" \\", r"\midrule"]
     for i, row in enumerate(rows):
-        cells = [_tex(row.label)]
+        cells = [tex(row.label)]
         for metric in HEADLINE:
-            value = _number(row.metrics[metric].mean, _digits(metric))
-            cells.append(rf"\textbf{{{value}}}" if best[metric] == i else value)
+            value = number(row.metrics[metric].mean, digits(metric))
+            cells.append(marked_tex(value, BEST if best[metric] == i else None))
         cells += [f"{row.cell.parameters / 1e6:.2f}\\,M", f"{row.cell.ms_per_frame:.1f}"]
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([f"% {_tex(stated(results))}", *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join([f"% {tex(stated(results))}", *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def _best(rows: Sequence[Summary]) -> dict[str, int]:
@@ -151,38 +152,23 @@ def _best(rows: Sequence[Summary]) -> dict[str, int]:
     return out
 
 
-def _digits(metric: str) -> str:
-    return ".2f" if metric == "NSS" else ".3f"
-
-
 def _interval(row: Summary, metric: str, bold: bool) -> str:
-    digits = _digits(metric)
+    spec = digits(metric)
     mean, low, high, _ = row.metrics[metric]
-    text = _number(mean, digits)
-    text = f"**{text}**" if bold else text
+    text = number(mean, spec)
+    text = marked_md(text, BEST if bold else None)
     if not math.isnan(low):
-        text += f" [{low:{digits}}, {high:{digits}}]"
-    return text if math.isnan(row.seeds[metric]) else f"{text} ± {row.seeds[metric]:{digits}}"
+        text += f" [{low:{spec}}, {high:{spec}}]"
+    return text if math.isnan(row.seeds[metric]) else f"{text} ± {row.seeds[metric]:{spec}}"
 
 
 def _gain(row: Summary) -> str:
     if not row.gains:
         return ""
     mean, low, high, *_ = row.gains[GAIN]
-    return f"{mean:+.3f} [{_number(low, '+.3f')}, {_number(high, '+.3f')}] to {row.against}"
+    return f"{mean:+.3f} [{number(low, '+.3f')}, {number(high, '+.3f')}] to {row.against}"
 
 
 def _by_seed(row: Summary) -> str:
     """What the paired difference would be by each seed alone; with one seed it is said already."""
     return ", ".join(f"{x:+.3f}" for x in row.by_seed) if len(row.by_seed) > 1 else ""
-
-
-def _number(value: float | None, digits: str, none: str = "-") -> str:
-    return none if value is None or math.isnan(value) else f"{value:{digits}}"
-
-
-def _tex(text: str) -> str:
-    for plain, escaped in (("\\", r"\textbackslash{}"), ("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#"),
-                           ("$", r"\$"), ("±", r"$\pm$")):
-        text = text.replace(plain, escaped)
-    return text

@@ -134,7 +134,7 @@ def gaze_sheet(datasets: Sequence[Dataset], pictures: int = 12) -> np.ndarray:
             continue
         share = pictures // len(videos) + (number < pictures % len(videos))
         for frame in np.unique(np.linspace(0, sample.clip.n_frames - 1, share + 2).astype(int)[1:-1]).tolist():
-            images.append(draw_gaze(sample.clip.frames.read([frame])[0], _points(sample, frame)))
+            images.append(draw_gaze(sample.clip.frames.read([frame])[0], gaze_points(sample, frame)))
             labels.append(f"{sample.name}, frame {frame + 1}")
     if not images:
         raise UserError(f"{', '.join(d.name for d in datasets)}: expected videos with frames, found none; "
@@ -142,7 +142,7 @@ def gaze_sheet(datasets: Sequence[Dataset], pictures: int = 12) -> np.ndarray:
     return contact_sheet(images, labels, width=480)
 
 
-def _points(sample: Sample, frame: int) -> np.ndarray:
+def gaze_points(sample: Sample, frame: int) -> np.ndarray:
     """Fixations (n, 2) of a frame as x, y in pixels of the video."""
     gaze, (height, width) = sample.truth.gaze(), sample.truth.size
     if gaze is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from saliency_bench.harness.record import REFERENCES, Record, paired, skill
+from saliency_bench.harness.record import REFERENCES, Record, Scores, paired, skill
 from saliency_bench.protocol import CONSTANT, HEADLINE
 
 KINDS = {
@@ -89,7 +89,7 @@ def comparison_table(records: Sequence[Record], pairs: bool = True) -> str:
     return tabulate(body, ["paired difference", *HEADLINE], tablefmt="github") if body else ""
 
 
-def footnotes(records: Sequence[Record]) -> list[str]:
+def footnotes(records: Sequence[Scores]) -> list[str]:
     """What a reader must know beside the table, one line each."""
     lines = []
     for record in records:

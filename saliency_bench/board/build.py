@@ -1,0 +1,96 @@
+"""`leaderboard build`: every board, made anew from the records and the reported numbers; equal input, equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from saliency_bench.board import paper_tables, tables
+from saliency_bench.board.boards import Board, boards
+from saliency_bench.board.comparisons import STATISTICS
+from saliency_bench.board.records import load
+from saliency_bench.board.reported import tables as reported_tables
+from saliency_bench.files import write_atomic
+from saliency_bench.protocol import HEADLINE
+from saliency_bench.report.cells import digits, marked_md, md, number
+from saliency_bench.report.tables import KINDS
+
+FOLDER, REPORTED = "boards", "reported"
+HEAD = "Made by `saliency-bench leaderboard build`; not to be edited by hand."
+
+
+def pages(measured: Sequence[Board]) -> dict[str, str]:
+    """{path in the folder of boards: text} of every table and of the index."""
+    out: dict[str, str] = {}
+    for board in measured:
+        out |= {f"{board.name}.md": tables.markdown(board), f"{board.name}.csv": tables.csv_text(board),
+                f"{board.name}.tex": tables.latex(board)}
+    for table in reported_tables():
+        name = f"{REPORTED}/{table.paper}-table-{table.facts.number}"
+        out |= {f"{name}.md": paper_tables.markdown(table, measured), f"{name}.csv": paper_tables.csv_text(table),
+                f"{name}.tex": paper_tables.latex(table)}
+    return {"README.md": index(measured), f"{REPORTED}/claims.md": paper_tables.claims_page(), **out}
+
+
+def index(measured: Sequence[Board]) -> str:
+    """The page that leads to all others."""
+    rows = [[f"[{md(b.dataset)}]({b.name}.md)", md(b.split), md(b.protocol), len(b.rivals), *_leaders(b),
+             f"[csv]({b.name}.csv) [tex]({b.name}.tex)"] for b in measured]
+    lines = ["# Leaderboards", "", HEAD, "", "## Measured", ""]
+    lines += [tabulate(rows, ["data set", "split", "protocol", "systems", *(f"best {m}" for m in HEADLINE), ""],
+                       tablefmt="github", disable_numparse=True) if rows else
+              "Nothing yet: `saliency-bench run MODEL`, then `saliency-bench leaderboard add runs`.", ""]
+    lines += ["## Reported", "", "Copied from papers; never in one column with what was measured.", ""]
+    for table in reported_tables():
+        name = f"{REPORTED}/{table.paper}-table-{table.facts.number}"
+        lines.append(f"- [{md(table.label)}]({name}.md) ({md(table.source)}): {md(table.facts.caption)} "
+                     f"[csv]({name}.csv) [tex]({name}.tex)")
+    lines += [f"- [Do the papers' sentences follow from their tables?]({REPORTED}/claims.md)", "", "## Statistics", "",
+              *(f"{text}\n" for text in STATISTICS), "## Kinds of systems", "",
+              *(f"- {kind}: {text}" for kind, text in KINDS.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _leaders(board: Board) -> list[str]:
+    """The first of each metric, with its score."""
+    out = []
+    for metric in HEADLINE:
+        first = [row for row in board.rivals if row.places[metric] == 1]
+        spec = digits(metric)
+        out.append(", ".join(f"{md(row.label)} {marked_md(number(row.estimates[metric]['mean'], spec), 1)}"
+                             for row in first))
+    return out
+
+
+def boards_of(root: Path) -> list[Board]:
+    """The boards that the records of `root` make."""
+    return boards(load(root))
+
+
+def build(root: Path) -> tuple[list[Board], list[Path]]:
+    """Write `root`/boards and remove what no record stands behind any more; the boards, and the files that changed."""
+    measured, folder = boards_of(root), root / FOLDER
+    changed = differences(folder, wanted := pages(measured))
+    for path in changed:
+        name = path.relative_to(folder).as_posix()
+        if name in wanted:
+            write_atomic(path, wanted[name])
+        else:
+            path.unlink()
+    return measured, changed
+
+
+def check(root: Path) -> list[Path]:
+    """The files of `root`/boards that a build would change."""
+    return differences(root / FOLDER, pages(boards_of(root)))
+
+
+def differences(folder: Path, wanted: dict[str, str]) -> list[Path]:
+    """Files of the folder that are not there, are others, or do not belong there."""
+    there = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    stale = [path for name, path in there.items() if name not in wanted]
+    other = [folder / name for name, text in wanted.items()
+             if name not in there or there[name].read_bytes() != text.encode()]
+    return sorted([*stale, *other])

@@ -1,0 +1,134 @@
+"""The data of the page: boards, reported rows, cards and clips as plain values; `page` makes HTML of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from saliency_bench import __version__, registry
+from saliency_bench.board.boards import Board, Row
+from saliency_bench.board.clips import clips_of
+from saliency_bench.board.comparisons import STATISTICS
+from saliency_bench.board.page import write_page
+from saliency_bench.board.reported import Table, doubts_of, papers, ranks
+from saliency_bench.board.reported import tables as reported_tables
+from saliency_bench.board.tables import about, cost_of
+from saliency_bench.data.catalogue import CATALOGUE
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.errors import UserError
+from saliency_bench.protocol import HEADLINE
+from saliency_bench.report.cards import info
+from saliency_bench.report.tables import KINDS, footnotes
+
+SCHEMA = 1
+PUBLISHED = "as published"  # the protocol of reported rows on the page; what is known of it is in their notes
+METRICS = {
+    "SIM": "Overlap of map and density as distributions: 1 is the same map, 0 no overlap.",
+    "CC": "Linear correlation of map and density: 1 is the same up to scale, 0 unrelated.",
+    "NSS": "The map's mean at fixated pixels, in standard deviations of the map: 0 is chance.",
+    "AUC-J": "How well the map's values tell fixated pixels from the others (area under the ROC): 0.5 is chance.",
+}
+CAUSAL = ("avt-causal", "Made here: five objects move; one stands out, one sounds, one is named. Where observers look "
+          "follows a known law, so what each mode can know at best is known, too.")
+
+
+def page_data(boards: Sequence[Board], clips: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Everything that the page shows, as JSON values.  clips : the entries of `clips`, see `board.clips`."""
+    rows = [_measured(board, row) for board in boards for row in board.rows]
+    rows += [row for table in reported_tables() for row in _reported(table)]
+    systems = sorted({row["system"] for row in rows})
+    return {
+        "schema": SCHEMA, "title": "saliency-bench", "version": __version__,
+        "metrics": [{"name": m, "better": "higher", "about": METRICS[m]} for m in HEADLINE],
+        "protocols": {p: about(p) for p in sorted({b.protocol for b in boards})}
+        | {PUBLISHED: "Numbers as papers print them. How each row was scored, as far as it is known, stands with it."},
+        "kinds": KINDS, "statistics": list(STATISTICS), "datasets": _datasets(boards, rows), "rows": rows,
+        "videos": {_videos_of(board, row): list(row.measured.videos.index) for board in boards for row in board.rows},
+        "comparisons": [c for board in boards for c in board.comparisons],
+        "stability": [s for board in boards for s in board.stability],
+        "cards": {name: card for name in systems if (card := _card(name)) is not None},
+        "clips": list(clips),
+    }
+
+
+def _datasets(boards: Sequence[Board], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Data sets in order of the number of measured rows, then as the catalogue has them."""
+    measured: dict[str, Row] = {}
+    for board in boards:
+        measured.setdefault(board.dataset, board.rows[0])
+    names = [*measured, *(d for d in CATALOGUE if d not in measured and any(r["dataset"] == d for r in rows))]
+    return [_dataset(name, measured.get(name)) for name in names]
+
+
+def _dataset(name: str, row: Row | None) -> dict[str, Any]:
+    entry = next((e for e in CATALOGUE.values() if name in (e.name, e.folder)), None)
+    title, said = CAUSAL if name == CAUSAL[0] else (entry.title, entry.remark) if entry else (name, "")
+    return {"name": name, "title": title, "about": said, "videos": row.measured.n_videos if row else None,
+            "frames": row.measured.entry.n_frames if row else None}
+
+
+def _measured(board: Board, row: Row) -> dict[str, Any]:
+    measured, notes, cost, entry = row.measured, row.measured.notes, cost_of(row), row.measured.entry
+    spec, made = measured.spec, str(entry.made.get("made", ""))[:10]
+    videos = {m: [None if x != x else round(x, 6) for x in measured.videos[m]] for m in HEADLINE}
+    return {
+        "id": row.id, "source": "measured", "system": spec.model, "label": row.label, "mode": spec.mode,
+        "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": board.dataset,
+        "protocol": board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
+        "untrained": bool(notes.get("untrained")), "n_videos": measured.n_videos, "n_frames": entry.n_frames,
+        "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in HEADLINE}, "skill": row.skill,
+        "parameters": cost.get("parameters"), "macs": cost.get("macs"), "ms_per_frame": measured.ms_per_frame,
+        "device": spec.device, "notes": footnotes([measured]), "problems": list(measured.problems), "doubts": [],
+        "source_text": f"run {spec.id} of {made}, saliency-bench {entry.made.get('saliency-bench', spec.version)}",
+        "videos": videos, "videos_of": _videos_of(board, row)}
+
+
+def _videos_of(board: Board, row: Row) -> str:
+    """Key of the list of a row's videos; rows of one board with as many videos have the same, in the set's order."""
+    return f"{board.name}/{len(row.measured.videos)}"
+
+
+def _reported(table: Table) -> list[dict[str, Any]]:
+    places, facts = ranks(table), papers()[table.paper].facts
+    out = []
+    for name in table.facts.rows:
+        row = facts.rows[name]
+        for dataset in table.facts.datasets:
+            cells = {m: table.cells[name, dataset, m] for m in HEADLINE}
+            doubts = list(dict.fromkeys(text for cell in cells.values() for text in doubts_of(cell)))
+            notes = [f"how it was scored: {row.protocol}", *([row.variant] if row.variant else [])]
+            out.append({
+                "id": f"reported/{table.paper}/table-{table.facts.number}/{name}/{dataset}", "source": "reported",
+                "system": row.system, "label": name, "mode": row.mode, "kind": "", "reference": False,
+                "dataset": dataset, "protocol": PUBLISHED, "table": table.label, "weights": "", "zero_shot": None,
+                "untrained": False, "n_videos": None, "n_frames": None,
+                "metrics": {m: {"mean": c.value, "low": None, "high": None, "rank": places[c], "printed": c.printed}
+                            for m, c in cells.items()},
+                "skill": None, "parameters": None, "macs": None, "ms_per_frame": None, "device": "", "notes": notes,
+                "problems": [], "doubts": doubts, "source_text": table.source, "videos": None, "videos_of": ""})
+    return out
+
+
+def _card(name: str) -> dict[str, Any] | None:
+    """The facts of a registered model; None for others, such as the human bound."""
+    if name not in registry.names("models"):
+        return None
+    try:
+        found = info(name)
+    except UserError as error:
+        return {"title": name, "notes": [f"cannot be loaded here: {error}"], "presets": {}}
+    return {k: v for k, v in found.items() if k not in ("name", "modes", "shipped")}
+
+
+def write_site(boards: Sequence[Board], out: Path, runs: Path, datasets: Iterable[Dataset],
+               clips: int = 4) -> list[str]:
+    """Write the page into `out`; returns what to tell the user.
+
+    runs : folder whose runs kept the maps that the viewer shows; datasets : those whose clips it shows, at most `clips`
+    of each
+    """
+    made, said = clips_of(boards, datasets, runs, clips)
+    written = write_page(page_data(boards, [entry for entry, _ in made]), [clip for _, clip in made], out)
+    return [*said, f"{len(written)} files, {len(made)} clips: open {out / 'index.html'}, or `saliency-bench "
+            f"leaderboard serve {out}`"]

@@ -1,0 +1,252 @@
+"""Measured runs as files: they add up, carry nothing of the machine, are never changed, and are refused with the field
+named where they are not whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saliency_bench import registry
+from saliency_bench.board.records import FOLDER, Measured, add, load, text
+from saliency_bench.data.dataset import Loss
+from saliency_bench.errors import UserError
+from saliency_bench.harness.record import Record
+from saliency_bench.harness.run import Request, run
+from saliency_bench.harness.store import Store
+from saliency_bench.harness.strip import LONG, MOST, Stripper, small
+from saliency_bench.harness.summary import dump, read_summary, summary
+from saliency_bench.protocol import HEADLINE
+from saliency_bench.spec import RunSpec
+from tests.toys import toy_dataset
+
+SPEC = RunSpec(model="blob", mode="AV", dataset="toy", manifest="0")
+
+
+@pytest.fixture(autouse=True)
+def blob(monkeypatch):
+    monkeypatch.setitem(registry.BUILT_IN["models"], "blob", "tests.toys:Blob")
+    registry.names.cache_clear()
+    yield
+    registry.names.cache_clear()
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    run(Request("blob", ("AV",), out=tmp_path / "runs"), [toy_dataset(empty=(2,))])
+    return tmp_path / "runs"
+
+
+def only(runs: Path, pattern: str = "blob*") -> Path:
+    return next(runs.glob(pattern))
+
+
+def changed(path: Path, edit) -> None:
+    tree = json.loads(path.read_text())
+    edit(tree)
+    path.write_text(json.dumps(tree))
+
+
+def test_every_finished_run_of_a_folder_is_taken_in_once(runs, tmp_path):
+    first = add(runs, tmp_path / "board")
+    assert [new for _, new in first] == [True, True, True]  # blob, centre, human
+    assert [new for _, new in add(runs, tmp_path / "board")] == [False, False, False]
+    assert {row.spec.label for row in load(tmp_path / "board")} == {"blob(AV)", "centre", "human"}
+
+
+def test_what_comes_out_is_what_went_in(runs, tmp_path):
+    add(runs, tmp_path / "board")
+    for row in load(tmp_path / "board"):
+        videos = [v.video for v in row.entry.videos]
+        record = Record(row.spec, Store(runs, row.spec).scores(videos))
+        pd.testing.assert_frame_equal(row.videos, record.videos, check_names=False, rtol=1e-12)
+        for metric in HEADLINE:
+            assert row.metric(metric) == pytest.approx(record.metric(metric), rel=1e-12, nan_ok=True)
+        assert (row.n_videos, row.counts(), row.missing()) == (record.n_videos, record.counts(), record.missing())
+
+
+def test_a_file_of_another_leaderboard_is_taken_in_and_gives_the_same_bytes(runs, tmp_path):
+    [(path, _)] = add(only(runs), tmp_path / "one")
+    [(copy, new)] = add(path, tmp_path / "two")
+    assert new and copy.read_bytes() == path.read_bytes()
+
+
+def test_a_file_says_nothing_of_where_it_was_made(runs, tmp_path):
+    changed(only(runs) / "record.json", lambda r: r["problems"].append(f"{tmp_path}/x/clip.mp4: 3 frames lost"))
+    [(path, _)] = add(only(runs), tmp_path / "board")
+    assert str(tmp_path) not in path.read_text() and "clip.mp4: 3 frames lost" in path.read_text()
+
+
+@pytest.mark.parametrize(("edit", "words"), [
+    (lambda r: r["metrics"]["CC"].update(mean=0.99), ("metrics.CC.mean", "0.99")),
+    (lambda r: r["pooled"].update(NSS=3.5), ("pooled.NSS", "3.5")),
+    (lambda r: r["metrics"]["SIM"].update(low=2.0, high=3.0), ("metrics.SIM", "outside its interval")),
+    (lambda r: r.update(n_videos=30), ("n_videos 30",)),
+    (lambda r: r.update(n_frames=3), ("n_frames 3",)),
+    (lambda r: r["coverage"].update(total=99), ("coverage", "99")),
+    (lambda r: r["videos"].pop(), ("metrics.",)),
+    (lambda r: r["videos"].append(r["videos"][0]), ("more than once",)),
+    (lambda r: r["videos"][0]["scores"].pop("CC"), ("videos.0", "CC")),
+    (lambda r: r["videos"][0]["scores"].update(CC=[1.5, 5]), ("videos.0", "1.5")),
+    (lambda r: r["videos"][0]["scores"].update(CC=[None, 5]), ("videos.0", "5 of")),
+    (lambda r: r["videos"][0].update(times=0), ("videos.0.times",)),
+    (lambda r: r["spec"].update(seed=7), ("run_id",)),
+    (lambda r: r["spec"].update(colour="red"), ("spec.colour",)),
+    (lambda r: r.update(colour="red"), ("colour",)),
+    (lambda r: r.pop("metrics"), ("metrics",)),
+    (lambda r: r.update(schema=1), ("schema", "expected 2, found 1", "run the same command again")),
+    (lambda r: r.update(schema=9), ("schema", "expected 2, found 9", "update")),
+    (lambda r: r.pop("schema"), ("schema", "found None")),
+])
+def test_a_record_that_does_not_add_up_is_refused_with_the_field_named(runs, tmp_path, edit, words):
+    path = only(runs) / "record.json"
+    changed(path, edit)
+    with pytest.raises(UserError) as error:
+        add(only(runs), tmp_path / "board")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+    assert not (tmp_path / "board").exists()
+
+
+def test_scores_that_are_not_those_of_the_record_are_refused(runs, tmp_path):
+    path = only(runs) / "scores" / "clip2.parquet"
+    table = pd.read_parquet(path)
+    table.loc[1, "CC"] += 1e-6
+    table.to_parquet(path)
+    with pytest.raises(UserError, match=r"videos\.clip2: its scores are not those"):
+        add(only(runs), tmp_path / "board")
+
+
+def test_what_is_no_finished_run_is_refused_in_one_line(runs, tmp_path):
+    for path, words in ((tmp_path / "nowhere", "found nothing"), (tmp_path, "none of them")):
+        with pytest.raises(UserError, match=words):
+            add(path, tmp_path / "board")
+    (only(runs) / "record.json").unlink()
+    with pytest.raises(UserError, match="no record"):
+        add(only(runs), tmp_path / "board")
+    (broken := tmp_path / "x.json").write_text("{")
+    with pytest.raises(UserError, match=r"x\.json: expected a measured run in JSON"):
+        add(broken, tmp_path / "board")
+    broken.write_text("[]")
+    with pytest.raises(UserError, match="a JSON object; found list"):
+        add(broken, tmp_path / "board")
+
+
+def test_scores_of_random_weights_are_no_result(runs, tmp_path):
+    changed(only(runs) / "record.json", lambda r: r["notes"].update(untrained=True))
+    with pytest.raises(UserError, match="random weights"):
+        add(only(runs), tmp_path / "board")
+
+
+def test_a_folder_under_another_name_is_refused(runs, tmp_path):
+    only(runs).rename(runs / "mine")
+    with pytest.raises(UserError, match="expected a folder named blob-AV-toy"):
+        add(runs / "mine", tmp_path / "board")
+
+
+def test_a_kept_file_whose_scores_or_name_were_changed_is_refused(runs, tmp_path):
+    [(path, _)] = add(only(runs), tmp_path / "board")
+    other = path.rename(path.with_name("other.json"))
+    with pytest.raises(UserError, match=r"expected the name blob-AV-toy"):
+        load(tmp_path / "board")
+    whole = other.read_text()
+    changed(other, lambda r: r["videos"][0]["scores"]["CC"].__setitem__(0, 0.5))
+    with pytest.raises(UserError, match=r"metrics\.CC\.mean"):
+        load(tmp_path / "board")
+    path.write_text(whole)
+    other.unlink()
+    assert len(load(tmp_path / "board")) == 1
+
+
+def test_a_run_scored_anew_stands_beside_the_old_one_and_the_newest_is_shown(runs, tmp_path):
+    [(old, _)] = add(only(runs), tmp_path / "board")
+    shutil.copytree(only(runs), tmp_path / "again" / only(runs).name)
+    again = only(tmp_path / "again")
+    table = pd.read_parquet(again / "scores" / "clip1.parquet")
+    table["SIM"] *= 0.5
+    table.to_parquet(again / "scores" / "clip1.parquet")
+    store = Store(tmp_path / "again", load(tmp_path / "board")[0].spec)
+    record = Record(store.spec, store.scores(["clip1", "clip2", "clip3"]))
+    (again / "record.json").write_text(json.dumps(dump(summary(record))))
+    changed(again / "provenance.json", lambda p: p.update(made="2999-01-01T00:00:00+00:00"))
+    [(new, is_new)] = add(again, tmp_path / "board")
+    assert is_new and new != old and old.exists()
+    [row] = load(tmp_path / "board")
+    assert row.entry.made["made"].startswith("2999") and row.metric("SIM")["mean"] == record.metric("SIM")["mean"]
+
+
+def test_the_file_is_json_with_a_line_a_video(runs, tmp_path):
+    [(path, _)] = add(only(runs), tmp_path / "board")
+    lines = path.read_text().splitlines()
+    assert sum(line.startswith('  {"video"') for line in lines) == 3
+    assert path.parent.name == FOLDER and text(load(tmp_path / "board")[0].entry) == path.read_text()
+
+
+score = st.one_of(st.none(), st.floats(0, 1))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.lists(st.tuples(score, score, score, score), min_size=1, max_size=4), min_size=1, max_size=5),
+       st.lists(st.integers(1, 3), min_size=5, max_size=5))
+def test_a_summary_of_any_scores_adds_up(videos, times):
+    rows = [{"video": f"v{i}", "frame": j, **dict(zip(HEADLINE, frame, strict=True)), "note": ""}
+            for i, video in enumerate(videos) for j, frame in enumerate(video)]
+    frames = pd.DataFrame(rows).astype(dict.fromkeys(HEADLINE, np.float64))
+    record = Record(SPEC, frames, losses=(Loss("v9", 3, "not here"),), times={f"v{i}": t for i, t in enumerate(times)})
+    made = summary(record)
+    again = type(made).model_validate(json.loads(json.dumps(dump(made))))
+    assert again == made and again.coverage.total == len(rows) + 3
+
+
+def test_record_json_is_the_same_after_a_second_run(runs):
+    before = (only(runs) / "record.json").read_bytes()
+    run(Request("blob", ("AV",), out=runs), [toy_dataset(empty=(2,))])
+    assert (only(runs) / "record.json").read_bytes() == before
+    assert read_summary(only(runs) / "record.json").n_videos == 3
+
+
+def test_first_videos_keep_small_maps_of_every_frame(runs, tmp_path):
+    spec = read_summary(only(runs) / "record.json").spec
+    strip = Store(runs, spec).kept_strip("clip1")
+    assert strip.frames.tolist() == list(range(6)) and strip.maps.dtype == np.uint8
+    assert Store(runs, spec).kept_strip("nothing") is None
+
+
+def test_a_long_film_keeps_maps_of_some_frames_all_through_it():
+    stripper = Stripper(10 * MOST)
+    for start in range(0, 10 * MOST, 100):
+        stripper.add(np.arange(start, start + 100), np.random.default_rng(start).random((100, 8, 12)))
+    strip = stripper.close()
+    assert len(strip.frames) == MOST and np.diff(strip.frames).tolist() == [10] * (MOST - 1)
+
+
+def test_a_small_map_spans_its_own_range_whatever_its_values():
+    map_ = np.random.default_rng(0).normal(-5, 3, (300, 400))
+    out = small(map_)
+    assert max(out.shape) == LONG and out.shape == (72, 96) and out.dtype == np.uint8
+    peak = np.zeros((48, 64))
+    peak[10, 20] = 2.0
+    assert small(peak)[10, 20] == 255 and small(peak).sum() == 255
+    assert not small(np.full((5, 6), 3.0)).any()
+
+
+def test_maps_of_different_sizes_are_not_kept():
+    stripper = Stripper(2)
+    stripper.add(np.array([0]), np.eye(4)[None])
+    stripper.add(np.array([1]), np.eye(5)[None])
+    assert stripper.close() is None
+
+
+def test_floors_and_bounds_are_no_rivals(runs, tmp_path):
+    add(runs, tmp_path / "board")
+    rows = {row.spec.model: row for row in load(tmp_path / "board")}
+    assert not rows["blob"].reference and rows["centre"].reference and rows["human"].reference
+    floor = Measured(rows["blob"].entry.model_copy(update={"notes": {"kind": "floor"}}))
+    assert floor.reference
