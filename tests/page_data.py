@@ -18,7 +18,7 @@ NAMES = ("tavdiff", "diffsal", "casp-like", "stavis", "avinet", "vinet", "tased"
 MODES = ("TAV", "AV", "AV", "AV", "AV", "V", "V", "TA", "TV", "V")
 SETS = ("avt-causal", "diem", "coutrot1", "coutrot2", "avad", "etmd", "summe")
 METRICS = {"SIM": (0.55, "Overlap of two densities."), "CC": (0.65, "Linear correlation of map and density."),
-           "NSS": (2.6, "Mean of the standardised map at fixations."), "AUC-J": (0.9, "Area under Judd's ROC."),
+           "NSS": (2.6, "Mean of the standardised map at fixations."), "AUC-J": (0.72, "Area under Judd's ROC."),
            "KLD": (0.8, "Information lost by taking the map for the density.")}
 PROTOCOL, REPORTED = "av6-clean", "as published"
 NASTY = """ <img src=x onerror="window.pwned=1"></script><script>window.pwned=1</script><!--{{script}}\u2028&amp;'"""
@@ -37,32 +37,37 @@ def board(systems: int = 10, sets: int = 2, videos: int = 12, seed: int = 0, cli
         for metric in METRICS:
             _rank(ranked, metric)
             comparisons += [_comparison(a, b, metric) for a, b in combinations(ranked, 2)]
-            ranks = {r["id"]: {"low": max(1, r["metrics"][metric]["rank"] - 1), "high": r["metrics"][metric]["rank"] + 1}
-                     for r in ranked}
+            places = {r["id"]: r["metrics"][metric]["rank"] for r in ranked}
+            ranks = {row: {"low": max(1, place - 1), "high": place + 1} for row, place in places.items()}
             stability.append({"dataset": name, "protocol": PROTOCOL, "metric": metric, "tau": 0.91, "low": 0.82,
                               "high": 0.98, "ranks": ranks})
         for metric in METRICS:
             _rank([r for r in reported if r["dataset"] == name], metric)
     listed = [{"id": f"avt-causal-{i:04d}", "dataset": "avt-causal", "video": f"clip_{i:04d}", "frames": 24,
-               "seconds": 0.96, "caption": f"the {word} disc moves over a texture", "file": f"clips/avt-causal-{i:04d}.js",
+               "seconds": 0.96, "file": f"clips/avt-causal-{i:04d}.js",
+               "caption": f"the {word} disc moves over a texture",
                "rows": [r["id"] for r in rows if r["dataset"] == "avt-causal" and not r["reference"]][:4]}
               for i, word in zip(range(clips), ("yellow", "striped", "blue", "small"), strict=False)]
     return {
         "schema": 1, "title": "saliency-bench", "version": "0.1.0",
         "metrics": [{"name": m, "better": "lower" if m == "KLD" else "higher", "about": about}
                     for m, (_, about) in METRICS.items()],
-        "protocols": {PROTOCOL: "Frames with fixations and a density that is not flat; float maps, no blur.",
+        "protocols": {PROTOCOL: "Frames with fixations and a density that is not flat.",
                       REPORTED: "Whatever the paper's own code did; frames and n are seldom stated."},
-        "kinds": {"exact": "The published network.", "reconstruction": "Built from the paper, which leaves things open.",
+        "kinds": {"exact": "The published network.", "reconstruction": "Built from a paper that leaves things open.",
                   "re-implementation": "The published method in code of our own.", "floor": "Looks at nothing."},
         "statistics": ["Intervals are percentile bootstraps over videos: a video is what was drawn from the world.",
                        "Marks are of paired comparisons over the same videos, corrected by Holm's method."],
-        "datasets": [{"name": n, "title": n.upper() if n != "avt-causal" else n, "videos": videos, "frames": videos * 48,
-                      "about": "Clips whose gaze has known causes." if n == "avt-causal" else "Clips with sound."}
-                     for n in names],
+        "datasets": [{"name": n, "title": n.upper() if n != "avt-causal" else n, "videos": videos,
+                      "frames": videos * 48, "about": "Clips with sound and gaze."} for n in names],
         "rows": rows + reported, "videos": {f"{n}/{videos}": [f"clip_{i:04d}" for i in range(videos)] for n in names},
         "comparisons": comparisons, "stability": stability, "cards": {n: _card(n) for n in NAMES[:systems]},
         "clips": listed}
+
+
+def emptied(board: dict[str, Any]) -> dict[str, Any]:
+    """The board of a repository that has no records yet."""
+    return {**board, "rows": [], "clips": [], "cards": {}, "comparisons": [], "stability": [], "videos": {}}
 
 
 def _measured(dataset: str, systems: int, videos: int, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -108,13 +113,14 @@ def _reported(dataset: str, systems: int, rng: np.random.Generator) -> list[dict
     rows = []
     for i in range(systems):
         name = NAMES[i % len(NAMES)]
-        values = {m: typical * (1 + (-1 if m == "KLD" else 1) * (0.2 - 0.03 * i)) for m, (typical, _) in METRICS.items()}
-        metrics = {m: {"mean": round(v, 3), "low": None, "high": None, "rank": None} for m, v in values.items()}
+        metrics = {m: {"mean": round(typical * (1.2 - 0.03 * i), 3), "low": None, "high": None, "rank": None}
+                   for m, (typical, _) in METRICS.items()}
         metrics["KLD"]["mean"] = None
         rows.append({
             "id": f"reported/{name}/table-1/{i}/{dataset}", "source": "reported", "system": name, "label": name.upper(),
             "mode": MODES[i % len(MODES)], "kind": "", "reference": False, "dataset": dataset, "protocol": REPORTED,
-            "weights": "", "zero_shot": None, "untrained": False, "n_videos": None, "n_frames": None, "metrics": metrics,
+            "weights": "", "zero_shot": None, "untrained": False, "n_videos": None, "n_frames": None,
+            "metrics": metrics,
             "skill": None, "parameters": int(10 ** rng.uniform(6, 8)), "macs": None, "ms_per_frame": None, "device": "",
             "notes": [], "problems": [], "doubts": ["Text and table disagree."] if i == 1 else [],
             "source_text": f"Example et al., Table I, row {i + 1}", "videos": None, "videos_of": ""})
@@ -158,7 +164,7 @@ def clip(entry: dict[str, Any], folder: Path, size: tuple[int, int] = (192, 108)
     time = np.arange(int(frames / fps * 16000)) / 16000
     hum = (0.2 * np.sin(2 * np.pi * 330 * time)).astype(np.float32)
     write_video(path, (_picture(ground, *centre) for centre in centres), fps, Audio(16000, lambda: hum))
-    maps = {row: _atlas([_bump(size, centre + rng.normal(0, 3 + 5 * k, 2), 0.09 + 0.03 * k) for centre in centres], k + 1)
+    maps = {row: _atlas([_bump(size, c + rng.normal(0, 3 + 5 * k, 2), 0.09 + 0.03 * k) for c in centres], k + 1)
             for k, row in enumerate(entry["rows"])}
     return {"id": entry["id"], "dataset": entry["dataset"], "video": entry["video"], "fps": fps, "frames": frames,
             "size": [width, height], "sound": True, "maps": maps,

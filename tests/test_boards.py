@@ -39,7 +39,8 @@ def measured(model: str, quality: float, *, seed: int = 0, mode: str = "AV", dat
     rng, luck = np.random.default_rng(7), np.random.default_rng(seed)
     hard = rng.normal(0, 0.05, n)
     rows = [{"video": f"v{v}", "frame": f, "SIM": 0.5 + 0.2 * (cc := quality + hard[v] + luck.normal(0, 0.01)),
-             "CC": cc, "NSS": 3 * cc, "AUC-J": 0.7 + 0.2 * cc, "note": ""} for v, f in itertools.product(range(n), range(3))]
+             "CC": cc, "NSS": 3 * cc, "AUC-J": 0.7 + 0.2 * cc, "note": ""}
+            for v, f in itertools.product(range(n), range(3))]
     record = Record(RunSpec(model=model, mode=mode, dataset=dataset, manifest=spec.pop("manifest", "0"), **spec),
                     pd.DataFrame(rows), notes=notes or {})
     return Measured(Entry(**dump(summary(record)), made={"made": "2026-01-02T03:04:05+00:00"}, ms_per_frame=3.0))

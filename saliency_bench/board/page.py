@@ -26,9 +26,10 @@ from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
 
 SCHEMA = 1
-SCRIPTS = ("dom", "format", "data", "route", "controls", "chart", "bars", "details", "board_table", "board_view",
-           "cost_view", "compare_view", "colormap", "atlas", "contour", "clips", "player", "stage", "viewer_view",
-           "systems_view", "about_view", "app")
+SCRIPTS = ("dom", "format", "data", "route", "controls", "chart", "bars", "details", "board_table", "board_state",
+           "board_view", "cost_view", "compare_view", "colormap", "atlas", "contour", "clips", "player", "transport",
+           "stage", "viewer_panel", "viewer_view", "systems_view", "about_view", "app")
+COMPARED = ("difference", "low", "high", "probability", "p", "significant", "n")  # after the rows and the metric
 CLIP_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -55,7 +56,7 @@ def write_page(board: dict[str, Any], clips: Iterable[dict[str, Any]], out: Path
 def html(board: dict[str, Any]) -> str:
     """The page of a board, complete but for the clips."""
     style, script = _asset("style.css"), _script()
-    parts = {"title": escape(board["title"]), "style": style, "script": script, "board": json_block(board),
+    parts = {"title": escape(board["title"]), "style": style, "script": script, "board": json_block(_packed(board)),
              "policy": "; ".join(("default-src 'none'", f"script-src 'self' file: {_hash(script)}",
                                   f"style-src {_hash(style)}", "img-src data: blob:", "media-src data: blob:",
                                   "base-uri 'none'", "form-action 'none'"))}
@@ -98,6 +99,22 @@ class _Quiet(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
+
+
+def _packed(board: dict[str, Any]) -> dict[str, Any]:
+    """The board with each comparison as a list: places of both rows and of the metric, then `COMPARED`.
+
+    Fifty systems make thousands of comparisons a table, whose long names would be most of the page.
+    """
+    rows = {row["id"]: place for place, row in enumerate(board["rows"])}
+    metrics = {metric["name"]: place for place, metric in enumerate(board["metrics"])}
+    try:
+        pairs = [[rows[pair["a"]], rows[pair["b"]], metrics[pair["metric"]], *(pair[name] for name in COMPARED)]
+                 for pair in board["comparisons"]]
+    except KeyError as error:
+        raise UserError(f"board: expected comparisons of its rows and metrics, found {error} in one; "
+                        "build the board again") from None
+    return {**board, "comparisons": pairs}
 
 
 def _write_clip(clip: dict[str, Any], listed: dict[str, str], out: Path) -> Path:

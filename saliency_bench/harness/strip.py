@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-LONG, MOST = 96, 240  # longer side of a small map; maps of a video
+LONG, MOST = 64, 240  # longer side of a small map; maps of a video
 
 
 class Strip(NamedTuple):

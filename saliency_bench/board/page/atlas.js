@@ -9,20 +9,37 @@ async function loadAtlas(atlas) {
   const canvas = el("canvas", { width: picture.naturalWidth, height: picture.naturalHeight });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(picture, 0, 0);
-  const { width, height, columns, frames } = atlas, tiles = new Map();
+  const { width, height, columns, frames } = atlas,
+    tiles = new Map();
   const tile = (index) => {
     if (!tiles.has(index)) {
-      const { data } = context.getImageData((index % columns) * width, Math.floor(index / columns) * height, width, height);
-      tiles.set(index, Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]));
+      const { data } = context.getImageData(
+        (index % columns) * width,
+        Math.floor(index / columns) * height,
+        width,
+        height,
+      );
+      tiles.set(
+        index,
+        Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]),
+      );
     }
     return tiles.get(index);
   };
-  return { width, height, at: (frame) => { const index = tileInForce(frames, frame); return index < 0 ? null : tile(index); } };
+  return {
+    width,
+    height,
+    at: (frame) => {
+      const index = tileInForce(frames, frame);
+      return index < 0 ? null : tile(index);
+    },
+  };
 }
 
 /** The last of rising `frames` that is not after `frame`, -1 where there is none. */
 function tileInForce(frames, frame) {
-  let low = 0, high = frames.length;
+  let low = 0,
+    high = frames.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (frames[middle] <= frame) low = middle + 1;
@@ -34,7 +51,8 @@ function tileInForce(frames, frame) {
 /** Paint bytes as colour on a small canvas: little where nothing is salient, `opacity` where most is. */
 function paintHeat(canvas, { width, height }, bytes, opacity) {
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d"), pixels = context.createImageData(width, height);
+  const context = canvas.getContext("2d"),
+    pixels = context.createImageData(width, height);
   for (let i = 0; i < bytes.length; i++) {
     const level = bytes[i];
     pixels.data[4 * i] = COLOURS[3 * level];

@@ -1,13 +1,32 @@
 /* The board: where every system stands on one data set. */
-const SHOWN = [["measured", "Measured"], ["reported", "Reported"], ["both", "Both"]];
-
 function boardView(main) {
   const names = BOARD.datasets.map((dataset) => dataset.name);
-  main.append(heading("Where every system stands", el("p", { class: "sub" },
-    "Saliency in video from frames, sound and captions. What was measured here and what papers report stand in tables of their own.")));
+  main.append(
+    heading(
+      "Where every system stands",
+      el(
+        "p",
+        { class: "sub" },
+        "Saliency in video from frames, sound and captions. What was measured here and what papers report stand " +
+          "in tables of their own.",
+      ),
+    ),
+  );
   if (!names.length || !BOARD.rows.length) {
-    main.append(empty("No rows yet.", el("p", {}, "Score a system with ", el("code", {}, "saliency-bench run"), ", add it with ",
-      el("code", {}, "saliency-bench leaderboard add RUN"), ", then build this page again.")));
+    main.append(
+      empty(
+        "No rows yet.",
+        el(
+          "p",
+          {},
+          "Score a system with ",
+          el("code", {}, "saliency-bench run"),
+          ", add it with ",
+          el("code", {}, "saliency-bench leaderboard add RUN"),
+          ", then build this page again.",
+        ),
+      ),
+    );
     return;
   }
   const filled = names.find((name) => rowsOf(name, "measured").length) ?? names[0];
@@ -20,67 +39,77 @@ function boardView(main) {
   announce(tables.map(({ shown, of, what }) => `${shown} of ${of} ${what} rows shown`).join("; "));
 }
 
-function boardState(names, filled) {
-  const dataset = param("set", names, filled);
-  const rows = BOARD.rows.filter((row) => row.dataset === dataset);
-  const present = BOARD.metrics.map((m) => m.name).filter((metric) => rows.some((row) => isNumber(scoreOf(row, metric).mean)));
-  const chosen = listParam("metrics", present);
-  const protocols = protocolsOf(dataset);
-  const metrics = chosen.length ? chosen : present;
-  const sort = route.params.get("sort") ?? metrics[0];
-  const fallback = metrics.includes(sort) && !betterIsHigher(sort) ? "asc" : "desc";
-  return { dataset, rows, present, metrics, protocols, protocol: protocols.length ? param("protocol", protocols) : null,
-    show: param("show", ["measured", "reported", "both"], rows.some((row) => row.source === "measured") ? "measured" : "reported"),
-    modes: unique(rows.map((row) => row.mode).filter(Boolean)).sort(byMode), chosenModes: listParam("modes", unique(rows.map((row) => row.mode))),
-    kinds: unique(rows.map((row) => row.kind).filter(Boolean)), kind: route.params.get("kind") ?? "", query: route.params.get("q") ?? "",
-    costs: route.params.get("costs") === "1", sort, down: param("dir", ["desc", "asc"], sort === "system" ? "asc" : fallback) === "desc", open: route.params.get("open") };
-}
-
-function boardControls(state, names) {
-  const every = (list, words) => [["", words], ...list.map((value) => [value, value])];
-  return el("form", { class: "controls", id: "board-controls", role: "search", "aria-label": "Choose rows and columns", submit: (event) => event.preventDefault() },
-    datasetChoice("board-set", names, state.dataset, (set) => change({ set, open: "", protocol: "", kind: "", modes: "" })),
-    segments("board-show", "Numbers", SHOWN, state.show, (show) => change({ show })),
-    state.protocols.length > 0 && choice("board-protocol", "Protocol", state.protocols.map((p) => [p, p]), state.protocol, (protocol) => change({ protocol, open: "" })),
-    state.kinds.length > 0 && choice("board-kind", "Kind", every(state.kinds, "all kinds"), state.kind, (kind) => change({ kind })),
-    searchField("board-filter", "Filter by name", state.query, (q) => change({ q })),
-    chips("board-modes", "What systems see", state.modes.map((mode) => [mode, mode, modeWords(mode)]), state.chosenModes, (modes) => change({ modes: writeList(modes) })),
-    chips("board-metrics", "Metrics", state.present.map((m) => [m, m, METRICS.get(m)?.about]), state.metrics,
-      (metrics) => change({ metrics: metrics.length === state.present.length ? "" : writeList(metrics) })),
-    el("div", { class: "field end" }, checkbox("board-costs", "Show costs", state.costs, (on) => change({ costs: on ? "1" : "" }))));
-}
-
 function datasetLine(name) {
   const set = DATASETS.get(name);
-  const size = isNumber(set.videos) ? `${plural(set.videos, "video")}${isNumber(set.frames) ? `, ${whole(set.frames)} frames` : ""}.` : "";
-  return el("p", { class: "set-line" }, el("strong", {}, set.title || name), " ", set.about, " ", size && el("span", { class: "quiet" }, size));
-}
-
-function passes(row, state) {
-  const words = [row.label, row.system, row.kind, row.weights, CARDS.get(row.system)?.title].join(" ").toLowerCase();
-  return (!state.chosenModes.length || state.chosenModes.includes(row.mode) || (row.reference && !row.mode))
-    && (!state.kind || row.kind === state.kind) && state.query.toLowerCase().split(/\s+/).every((word) => words.includes(word));
+  const size = isNumber(set.videos)
+    ? `${plural(set.videos, "video")}${isNumber(set.frames) ? `, ${whole(set.frames)} frames` : ""}.`
+    : "";
+  return el(
+    "p",
+    { class: "set-line" },
+    el("strong", {}, set.title || name),
+    " ",
+    set.about,
+    " ",
+    size && el("span", { class: "quiet" }, size),
+  );
 }
 
 function measuredTable(state) {
   const all = state.rows.filter((row) => row.source === "measured" && row.protocol === state.protocol);
   const n = unique(all.map((row) => row.n_videos).filter(isNumber));
-  const stable = state.metrics.map((metric) => stability(state.dataset, state.protocol, metric)).filter((s) => s && isNumber(s.tau));
-  const lead = el("div", { class: "table-lead" },
-    el("p", {}, "Protocol ", el("strong", {}, state.protocol ?? "none"), n.length === 1 ? `, n = ${plural(n[0], "video")}` : n.length ? `, n differs from row to row (see each)` : "",
-      ". Bars are 95 % intervals over videos; ticks in them are the references. Open a row for its protocol, n, weights and notes."),
-    el("p", { class: "legend" }, el("span", {}, el("b", { class: "best" }, "bold"), " best"), el("span", {}, el("span", { class: "second" }, "underlined"), " second"),
-      el("span", {}, el("b", {}, "*"), " differs from the best"), el("span", {}, el("b", {}, "="), " cannot be told from the best"),
-      el("span", { class: "quiet" }, "both at p < 0.05, corrected for all comparisons of the table; no mark: not compared")),
-    stable.length > 0 && el("p", { class: "quiet" }, "How stable is the order? Kendall’s tau between it and that of resampled videos: ",
-      stable.map((s) => `${s.metric} ${s.tau.toFixed(2)} [${s.low.toFixed(2)}, ${s.high.toFixed(2)}]`).join(", "), "."));
+  const stable = state.metrics
+    .map((metric) => stability(state.dataset, state.protocol, metric))
+    .filter((s) => s && isNumber(s.tau));
+  const lead = el(
+    "div",
+    { class: "table-lead" },
+    el(
+      "p",
+      {},
+      "Protocol ",
+      el("strong", {}, state.protocol ?? "none"),
+      n.length === 1 ? `, n = ${plural(n[0], "video")}` : n.length ? `, n differs from row to row (see each)` : "",
+      ". Bars are 95 % intervals over videos; ticks in them are the references. Open a row for its protocol, n, " +
+        "weights and notes.",
+    ),
+    el(
+      "p",
+      { class: "legend" },
+      el("span", {}, el("b", { class: "best" }, "bold"), " best"),
+      el("span", {}, el("span", { class: "second" }, "underlined"), " second"),
+      el("span", {}, el("b", {}, "*"), " differs from the best"),
+      el("span", {}, el("b", {}, "="), " cannot be told from the best"),
+      el(
+        "span",
+        { class: "quiet" },
+        "both at p < 0.05, corrected for all comparisons of the table; no mark: not compared",
+      ),
+    ),
+    stable.length > 0 &&
+      el(
+        "p",
+        { class: "quiet" },
+        "How stable is the order? Kendall’s tau between it and that of resampled videos: ",
+        stable.map((s) => `${s.metric} ${s.tau.toFixed(2)} [${s.low.toFixed(2)}, ${s.high.toFixed(2)}]`).join(", "),
+        ".",
+      ),
+  );
   return finished("measured", "Measured here", lead, all, state);
 }
 
 function reportedTable(state) {
   const all = state.rows.filter((row) => row.source === "reported");
-  const lead = el("div", { class: "table-lead" }, el("p", {},
-    "Numbers as their papers print them. Frames, n and evaluation code are the papers’ own, so a difference to the measured table is not a result. Open a row for its source and known doubts."));
+  const lead = el(
+    "div",
+    { class: "table-lead" },
+    el(
+      "p",
+      {},
+      "Numbers as their papers print them. Frames, n and evaluation code are the papers’ own, so a difference to the " +
+        "measured table is not a result. Open a row for its source and known doubts.",
+    ),
+  );
   return finished("reported", "Reported by papers", lead, all, state);
 }
 
@@ -88,12 +117,39 @@ function finished(what, title, lead, all, state) {
   const rows = all.filter((row) => passes(row, state));
   const sortable = columnsOf({ ...state, rows }).some((column) => column.key === state.sort);
   const table = { ...state, id: what, title, lead, rows, all, sort: sortable ? state.sort : state.metrics[0] };
-  const none = all.length ? empty("No row passes the filters.", el("p", {}, el("button", { type: "button", id: `${what}-clear`, class: "plain-button",
-    click: () => change({ q: "", kind: "", modes: "" }) }, "Clear the filters")))
-    : empty(what === "measured" ? "Nothing was measured on this set yet." : "No paper’s numbers are kept for this set.");
-  const counted = rows.length < all.length && rows.length ? el("p", { class: "quiet count" }, `${rows.length} of ${all.length} rows pass the filters.`) : null;
+  const none = all.length
+    ? empty(
+        "No row passes the filters.",
+        el(
+          "p",
+          {},
+          el(
+            "button",
+            {
+              type: "button",
+              id: `${what}-clear`,
+              class: "plain-button",
+              click: () => change({ q: "", kind: "", modes: "" }),
+            },
+            "Clear the filters",
+          ),
+        ),
+      )
+    : empty(
+        what === "measured" ? "Nothing was measured on this set yet." : "No paper’s numbers are kept for this set.",
+      );
+  const counted =
+    rows.length < all.length && rows.length
+      ? el("p", { class: "quiet count" }, `${rows.length} of ${all.length} rows pass the filters.`)
+      : null;
   if (counted) lead.append(counted);
-  const node = rows.length ? boardTable(table, (values) => change(values))
-    : el("section", { class: "board", "aria-labelledby": `${what}-title` }, el("h2", { id: `${what}-title` }, title), none);
+  const node = rows.length
+    ? boardTable(table, (values) => change(values))
+    : el(
+        "section",
+        { class: "board", "aria-labelledby": `${what}-title` },
+        el("h2", { id: `${what}-title` }, title),
+        none,
+      );
   return { node, shown: rows.length, of: all.length, what };
 }

@@ -11,7 +11,8 @@ function logScale([low, high], range) {
 
 /** Round numbers within a domain, about `n` of them. */
 function linearTicks([low, high], n = 5) {
-  const raw = (high - low) / n, power = 10 ** Math.floor(Math.log10(raw));
+  const raw = (high - low) / n,
+    power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((k) => k * power).find((size) => size >= raw * 0.999);
   const first = Math.ceil(low / step - 1e-9);
   const ticks = [];
@@ -30,7 +31,8 @@ function logTicks([low, high]) {
 
 /** The extent of values, a share wider at both ends; never empty. */
 function extent(values, wider = 0.08) {
-  const low = Math.min(...values), high = Math.max(...values);
+  const low = Math.min(...values),
+    high = Math.max(...values);
   const pad = (high - low) * wider || Math.abs(high) * wider || 1;
   return [low - pad, high + pad];
 }
@@ -41,15 +43,28 @@ function logExtent(values) {
 }
 
 function chartWidth(most = 960) {
-  const main = document.getElementById("main"), style = getComputedStyle(main);
+  const main = document.getElementById("main"),
+    style = getComputedStyle(main);
   const room = main.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight);
   return Math.max(240, Math.min(most, Math.floor(room)));
 }
 
 /** A titled SVG; readers hear the title and the description, and find the numbers in the table beside it. */
 function chartFrame(id, width, height, title, description, ...children) {
-  return svg("svg", { class: "chart", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${id}-title ${id}-desc` },
-    svg("title", { id: `${id}-title` }, title), svg("desc", { id: `${id}-desc` }, description), ...children);
+  return svg(
+    "svg",
+    {
+      class: "chart",
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-labelledby": `${id}-title ${id}-desc`,
+    },
+    svg("title", { id: `${id}-title` }, title),
+    svg("desc", { id: `${id}-desc` }, description),
+    ...children,
+  );
 }
 
 /** Grid, ticks and labels of both axes. box: {left, right, top, bottom}; an axis: {scale, ticks, label, text}. */
@@ -57,15 +72,21 @@ function axes(box, x, y) {
   const parts = [];
   for (const tick of y.ticks) {
     const at = y.scale(tick);
-    parts.push(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: at, y2: at }),
-      svg("text", { class: "tick", x: box.left - 8, y: at, dy: "0.35em", "text-anchor": "end" }, y.text(tick)));
+    parts.push(
+      svg("line", { class: "grid", x1: box.left, x2: box.right, y1: at, y2: at }),
+      svg("text", { class: "tick", x: box.left - 8, y: at, dy: "0.35em", "text-anchor": "end" }, y.text(tick)),
+    );
   }
   for (const tick of x.ticks) {
     const at = x.scale(tick);
-    parts.push(svg("line", { class: "grid", x1: at, x2: at, y1: box.top, y2: box.bottom }),
-      svg("text", { class: "tick", x: at, y: box.bottom + 18, "text-anchor": "middle" }, x.text(tick)));
+    parts.push(
+      svg("line", { class: "grid", x1: at, x2: at, y1: box.top, y2: box.bottom }),
+      svg("text", { class: "tick", x: at, y: box.bottom + 18, "text-anchor": "middle" }, x.text(tick)),
+    );
   }
-  parts.push(svg("text", { class: "axis", x: (box.left + box.right) / 2, y: box.bottom + 40, "text-anchor": "middle" }, x.label));
+  parts.push(
+    svg("text", { class: "axis", x: (box.left + box.right) / 2, y: box.bottom + 40, "text-anchor": "middle" }, x.label),
+  );
   parts.push(svg("text", { class: "axis", x: 0, y: box.top - 12 }, y.label));
   return svg("g", {}, parts);
 }
@@ -73,14 +94,25 @@ function axes(box, x, y) {
 /** Places for labels beside points: the first of right, left, above, below where nothing else stands; else none. */
 function placeLabels(points, box, size = 12) {
   const taken = points.map((p) => [p.x - 6, p.y - 6, p.x + 6, p.y + 6]);
-  const free = (r) => r[0] >= box.left && r[2] <= box.right && r[1] >= box.top && r[3] <= box.bottom
-    && !taken.some((t) => r[0] < t[2] && r[2] > t[0] && r[1] < t[3] && r[3] > t[1]);
+  const free = (r) =>
+    r[0] >= box.left &&
+    r[2] <= box.right &&
+    r[1] >= box.top &&
+    r[3] <= box.bottom &&
+    !taken.some((t) => r[0] < t[2] && r[2] > t[0] && r[1] < t[3] && r[3] > t[1]);
   return points.map((point) => {
-    const wide = point.text.length * size * 0.58, tall = size * 1.1;
-    const spots = [[point.x + 9, point.y - tall / 2, "start"], [point.x - 9 - wide, point.y - tall / 2, "end"],
-      [point.x - wide / 2, point.y - 9 - tall, "middle"], [point.x - wide / 2, point.y + 9, "middle"],
-      [point.x + 7, point.y - 7 - tall, "start"], [point.x + 7, point.y + 7, "start"],
-      [point.x - 7 - wide, point.y - 7 - tall, "end"], [point.x - 7 - wide, point.y + 7, "end"]];
+    const wide = point.text.length * size * 0.58,
+      tall = size * 1.1;
+    const spots = [
+      [point.x + 9, point.y - tall / 2, "start"],
+      [point.x - 9 - wide, point.y - tall / 2, "end"],
+      [point.x - wide / 2, point.y - 9 - tall, "middle"],
+      [point.x - wide / 2, point.y + 9, "middle"],
+      [point.x + 7, point.y - 7 - tall, "start"],
+      [point.x + 7, point.y + 7, "start"],
+      [point.x - 7 - wide, point.y - 7 - tall, "end"],
+      [point.x - 7 - wide, point.y + 7, "end"],
+    ];
     const spot = spots.find(([x, y]) => free([x, y, x + wide, y + tall]));
     if (!spot) return null;
     const [x, y, anchor] = spot;

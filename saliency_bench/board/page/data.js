@@ -38,26 +38,26 @@ function protocolsOf(dataset) {
   return [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
 }
 
+const PLACES = new Map(BOARD.rows.map((row, place) => [row.id, place]));
+const METRIC_PLACES = new Map(BOARD.metrics.map((metric, place) => [metric.name, place]));
 let comparisonIndex = null;
+
+function comparisonKey(a, b, metric) {
+  return (a * PLACES.size + b) * METRIC_PLACES.size + metric;
+}
 
 /** The comparison of two rows, turned so that it reads a minus b; null where the board holds none. */
 function comparison(a, b, metric) {
-  if (!comparisonIndex) {
-    comparisonIndex = new Map();
-    for (const pair of BOARD.comparisons) {
-      const key = JSON.stringify([pair.a, pair.b]);
-      if (!comparisonIndex.has(key)) comparisonIndex.set(key, []);
-      comparisonIndex.get(key).push(pair);
-    }
-  }
-  const find = (x, y) => comparisonIndex.get(JSON.stringify([x, y]))?.find((pair) => pair.metric === metric);
-  const straight = find(a, b);
-  if (straight) return straight;
-  const turned = find(b, a);
-  if (!turned) return null;
+  comparisonIndex ??= new Map(BOARD.comparisons.map((pair) => [comparisonKey(pair[0], pair[1], pair[2]), pair]));
+  const [first, second, third] = [PLACES.get(a), PLACES.get(b), METRIC_PLACES.get(metric)];
+  const straight = comparisonIndex.get(comparisonKey(first, second, third));
+  const pair = straight ?? comparisonIndex.get(comparisonKey(second, first, third));
+  if (!pair) return null;
+  const [difference, low, high, chance, p, significant, n] = pair.slice(3);
+  if (straight) return { difference, low, high, probability: chance, p, significant, n };
   const minus = (value) => (isNumber(value) ? -value : null);
-  return { ...turned, a, b, difference: minus(turned.difference), low: minus(turned.high), high: minus(turned.low),
-           probability: isNumber(turned.probability) ? 1 - turned.probability : null };
+  const probability = isNumber(chance) ? 1 - chance : null;
+  return { difference: minus(difference), low: minus(high), high: minus(low), probability, p, significant, n };
 }
 
 /** Where bootstrap samples of the videos rank a row: {low, high}, or null. */

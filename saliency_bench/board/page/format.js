@@ -25,7 +25,11 @@ function interval(low, high) {
 /** 978000 as 0.98 M: three figures and a unit. */
 function count(value) {
   if (!isNumber(value)) return NONE;
-  for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]])
+  for (const [unit, size] of [
+    ["G", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ])
     if (value >= 0.95 * size) return `${figures(value / size)} ${unit}`;
   return figures(value);
 }
@@ -52,6 +56,12 @@ function plural(n, one, many = `${one}s`) {
 function modeWords(mode) {
   const words = [...mode].map((letter) => MODE_WORDS[letter]);
   return words.length && words.every(Boolean) ? words.join(" + ") : mode;
+}
+
+/** A label without the mode at its end, which stands beside it as a chip. */
+function shortName(row) {
+  const end = `(${row.mode})`;
+  return row.mode && row.label.endsWith(end) && row.label !== end ? row.label.slice(0, -end.length) : row.label;
 }
 
 function byMode(a, b) {

@@ -1,5 +1,9 @@
 /* The address: #/view?name=value. A view is a function of it, so every state can be shared. */
+const WRITE_EVERY = 350; // ms
 let route = readRoute();
+let knownHash = location.hash;
+let writtenAt = -WRITE_EVERY;
+let waiting = 0;
 
 function readRoute() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
@@ -17,10 +21,35 @@ function address(view, values = {}) {
 
 /** Change values of the present address; the reader's way back is not filled with every click. */
 function change(values, redraw = true) {
-  const merged = { ...Object.fromEntries(route.params), ...values };
-  history.replaceState(null, "", address(route.view, merged));
-  route = readRoute();
+  const params = new URLSearchParams(route.params);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null || value === undefined || value === "") params.delete(name);
+    else params.set(name, value);
+  }
+  route = { view: route.view, params };
+  writeAddress();
   if (redraw) draw(false);
+}
+
+/** Browsers refuse an address that changes many times a second, as it does under a slider: the last one is written. */
+function writeAddress() {
+  clearTimeout(waiting);
+  if (location.hash !== knownHash) return;
+  const rest = writtenAt + WRITE_EVERY - performance.now();
+  if (rest > 0) {
+    waiting = setTimeout(writeAddress, rest);
+    return;
+  }
+  history.replaceState(null, "", address(route.view, Object.fromEntries(route.params)));
+  knownHash = location.hash;
+  writtenAt = performance.now();
+}
+
+/** Take over the address as it is now. */
+function followAddress() {
+  clearTimeout(waiting);
+  knownHash = location.hash;
+  route = readRoute();
 }
 
 /** The value of a name where it is one of `allowed`, else `otherwise`. */
