@@ -1,3 +1,19 @@
-"""saliency-bench: one harness, one protocol and exact metrics for multimodal video saliency."""
+"""saliency-bench: one harness, one protocol and exact metrics for multimodal video saliency.
+
+`evaluate`, `score` and `systems` are those of `api`, loaded when first used: `saliency_bench.metrics` stays light.
+"""
+
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["UserError", "__version__", "evaluate", "score", "systems"]
+
+_LAZY = {"evaluate": "api", "score": "api", "systems": "api", "UserError": "errors"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _LAZY:
+        return getattr(import_module(f"saliency_bench.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'saliency_bench' has no attribute {name!r}")

@@ -113,7 +113,7 @@ def test_two_processes_share_a_run_without_doing_a_video_twice(tmp_path):
 def test_score_files_do_not_depend_on_how_frames_are_chunked(tmp_path):
     a = run(Request("blob", ("AV",), batch=1, out=tmp_path), [toy_dataset()])[0]
     b = run(Request("blob", ("AV",), batch=5, out=tmp_path), [toy_dataset()])[0]
-    pd.testing.assert_frame_equal(a.frames, b.frames)
+    pd.testing.assert_frame_equal(a.scores, b.scores)
 
 
 def test_other_settings_are_another_run(tmp_path):

@@ -87,12 +87,12 @@ class Scores(ABC):
 class Record(Scores):
     """Scores of one run over one data set under one protocol.
 
-    frames   : a row a frame: video, frame (0-based), the headline metrics, note
+    scores   : a row a frame: video, frame (0-based), the headline metrics, note
     losses   : frames that could not be scored because of the files, with the reason
     """
 
     spec: RunSpec
-    frames: pd.DataFrame
+    scores: pd.DataFrame
     problems: tuple[str, ...] = ()
     notes: dict[str, object] = field(default_factory=dict)
     ms_per_frame: float | None = None
@@ -101,26 +101,26 @@ class Record(Scores):
 
     @property
     def videos(self) -> pd.DataFrame:
-        return self.frames.groupby("video", sort=False)[list(HEADLINE)].mean()
+        return self.scores.groupby("video", sort=False)[list(HEADLINE)].mean()
 
     @property
     def n_frames(self) -> int:
         """Frames that count in at least one metric."""
-        return int(self.frames[list(HEADLINE)].notna().any(axis=1).sum())
+        return int(self.scores[list(HEADLINE)].notna().any(axis=1).sum())
 
     def pooled(self) -> dict[str, float | None]:
         """Mean over all frames whatever their video."""
-        return {m: float(v) if np.isfinite(v) else None for m, v in self.frames[list(HEADLINE)].mean().items()}
+        return {m: float(v) if np.isfinite(v) else None for m, v in self.scores[list(HEADLINE)].mean().items()}
 
     def counts(self) -> dict[str, int]:
-        notes = self.frames["note"].value_counts()
+        notes = self.scores["note"].value_counts()
         return {str(k): int(v) for k, v in sorted(notes.items()) if k}
 
     def coverage(self) -> Coverage:
         """How many frames count in at least one metric, out of how many, and why the others do not."""
-        blank = self.frames[self.frames[list(HEADLINE)].isna().all(axis=1)]
+        blank = self.scores[self.scores[list(HEADLINE)].isna().all(axis=1)]
         reasons = Counter(note or "no metric is defined" for note in blank["note"])
-        if skipped := int(self.frames.groupby("video", sort=False)["frame"].min().sum()):
+        if skipped := int(self.scores.groupby("video", sort=False)["frame"].min().sum()):
             reasons["before the protocol's first frame"] = skipped
         for loss in self.losses:
             reasons[loss.reason] += loss.frames
@@ -130,7 +130,7 @@ class Record(Scores):
 
     def missing(self) -> list[str]:
         out = []
-        for video, table in self.frames.groupby("video", sort=False):
+        for video, table in self.scores.groupby("video", sort=False):
             n = int((table["note"] == NO_MAP).sum())
             if n:
                 out.append(f"{video}: {n} of {len(table)} frames")

@@ -149,8 +149,8 @@ def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None
     protocol: Protocol = registry.load("protocols", request.protocol)
     models = load_models(request) if models is None else models
     for dataset in datasets:
-        for mode in models:
-            check_modalities(dataset, request.model, mode, registry.load("models", request.model).modes)
+        for mode, model in models.items():
+            check_modalities(dataset, request.model, mode, model.modes)
     records = []
     for dataset in datasets:
         for mode, model in models.items():

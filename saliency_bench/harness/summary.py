@@ -143,11 +143,11 @@ def summary(record: Record) -> Summary:
         coverage=Covered(**record.coverage()._asdict()), counts=record.counts(), notes=record.notes,
         problems=list(record.problems), missing=record.missing(),
         losses=[LostFrames(**loss._asdict()) for loss in record.losses],
-        videos=tally(record.frames, record.times))
+        videos=tally(record.scores, record.times))
 
 
 def tally(frames: pd.DataFrame, times: Mapping[str, int]) -> list[VideoScores]:
-    """Frames (as in `Record.frames`) -> a row a video; `times`: how often a video counts, where not once."""
+    """Frames (as in `Record.scores`) -> a row a video; `times`: how often a video counts, where not once."""
     tables = frames.groupby("video", sort=False)
     means, counts, sizes = tables[list(HEADLINE)].mean(), tables[list(HEADLINE)].count(), tables.size()
     return [VideoScores(video=video, frames=int(sizes[video]), times=times.get(video, 1), scores={

@@ -15,7 +15,7 @@ negative values             : KLD, IG and EMD are NaN (no distributions); the ot
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +27,7 @@ def prepare(array: Map, name: str, rank: int = 2) -> np.ndarray:
     """The array as contiguous uint8, float32 or float64; raises ValueError for what is no map."""
     if np.ma.is_masked(array):
         raise ValueError(f"{name}: expected a map without masked pixels; fill them first")
-    out = np.asarray(array)
+    out = np.asarray(numbers(array))
     if out.ndim != rank:
         shape = "(H, W)" if rank == 2 else "(n, H, W)"
         raise ValueError(f"{name}: expected a map of shape {shape}, found {out.shape}")
@@ -42,6 +42,14 @@ def prepare(array: Map, name: str, rank: int = 2) -> np.ndarray:
             raise ValueError(f"{name}: expected real numbers, found dtype {out.dtype}")
         out = out.astype(np.float64)
     return np.ascontiguousarray(out, dtype=out.dtype.newbyteorder("="))
+
+
+def numbers(array: Any) -> Any:
+    """A tensor's numbers, wherever it lies and whether or not it has a gradient; anything else as it is."""
+    if not hasattr(array, "detach"):  # torch is not imported for those who do not use it
+        return array
+    tensor = array.detach().cpu()
+    return tensor.float() if "bfloat16" in str(tensor.dtype) else tensor
 
 
 def prepare_fixations(array: Map, name: str = "fixations", rank: int = 2) -> np.ndarray:

@@ -1,0 +1,139 @@
+"""The Python interface, as short as the command line:
+
+    import saliency_bench as sb
+    record = sb.evaluate("tavdiff", modes="TAV", dataset="avt-causal")
+    print(record.table())          # the row and what it is worth
+    record.frames()                # pandas: a row a frame
+    record.plot("maps.png")        # frame, truth and map of the first clips; CC and NSS with their intervals
+
+What the command line refuses with a message is a `UserError` with the same message.  Nothing is printed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pandas as pd
+
+from saliency_bench import registry
+from saliency_bench.data.clip import parse_mode
+from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.resolve import resolve
+from saliency_bench.errors import UserError
+from saliency_bench.harness import run as harness
+from saliency_bench.harness import score as folder
+from saliency_bench.harness.record import Record, paired
+from saliency_bench.protocol import HEADLINE
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Record):
+    """A `Record` that knows its references (centre prior, oracle of the mode, human bound), its data and its store."""
+
+    references: tuple[Record, ...] = ()
+    dataset: Dataset | None = None
+    out: Path = field(default=Path("runs"))
+
+    def table(self) -> str:
+        """The row beside its references, as `saliency-bench run` prints them."""
+        from saliency_bench.report.tables import table
+
+        return table([self, *self.references])
+
+    def frames(self) -> pd.DataFrame:
+        """A row a frame: video, frame (0-based), SIM, CC, NSS, AUC-J, note.  A copy."""
+        return self.scores.copy()
+
+    def plot(self, path: str | Path | None = None) -> Path:
+        """Write the figure of the run as PNG and return where it is: in the store, where no `path` is given."""
+        from saliency_bench.report.figures import run_figure
+
+        if self.dataset is None:
+            raise UserError(f"{self.spec.label}: expected the data set of the record, found none; evaluate it again")
+        target = Path(path) if path else self.out / "figures" / f"{self.spec.run_id}.png"
+        return run_figure([self, *self.references], self.dataset, self.out, target)
+
+    def minus(self, other: Record) -> pd.DataFrame:
+        """Paired difference over videos from another record on the same videos: mean, low, high (95 %) by metric."""
+        if self.spec.manifest != other.spec.manifest or self.spec.protocol != other.spec.protocol:
+            raise UserError(f"{self.spec.label} and {other.spec.label}: expected records of the same data under one "
+                            "protocol, found different ones; evaluate both alike")
+        found = {m: paired(self, other, m) for m in HEADLINE}
+        return pd.DataFrame({m: d for m, d in found.items() if d}, index=["mean", "low", "high"]).T
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{m} {v:.3f}" for m in HEADLINE if (v := self.metric(m)["mean"]) is not None)
+        return f"<{self.spec.label} on {self.spec.dataset}, {self.spec.protocol}, {self.n_videos} videos: {scores}>"
+
+
+def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-causal", *, protocol: str = "av6-clean",
+             weights: str | Path | None = None, split: str | None = None, fold: int | None = None,
+             data_root: str | Path | None = None, seed: int = 0, batch: int = 8, device: str = "auto",
+             out: str | Path | None = None, **settings: Any) -> Evaluation:
+    """Score a model in one mode on one data set; what the store in `out` holds is not computed again.
+
+    model   : a registered name (`saliency-bench models list`), or any object with `name`, `modes` and `predict(clip)`
+    modes   : one mode, e.g. "TAV"; may be left out for a model that has no choice
+    dataset : a name, a folder, or an opened `Dataset`
+    out     : folder of the store, "runs" by default; for an object a temporary one, as nothing tells two versions of
+              its code apart
+    settings: the model's own, as `--set` takes them (write a dot as two underscores: `diffusion__steps=4`)
+    Raises `UserError` for whatever is wrong with these.
+    """
+    opened = _open(dataset, split, fold, data_root)
+    name = model if isinstance(model, str) else str(getattr(model, "name", type(model).__name__))
+    where = Path(out) if out is not None else Path("runs") if isinstance(model, str) else _temporary()
+    options = {key.replace("__", "."): value for key, value in settings.items()}
+    request = harness.Request(name, (parse_mode(modes),) if modes else (), protocol, None if weights is None else
+                              Path(weights), seed, batch, harness.choose_device(device), where, options)
+    if isinstance(model, str):
+        loaded: Mapping[str, Any] = harness.load_models(request)
+    else:
+        if name in registry.names("models"):
+            raise UserError(f"{name}: expected an object with a name of its own, found that of a registered model; "
+                            "rename it")
+        loaded = {mode: model for mode in harness.check_modes(model, name, request.modes)}
+    return _evaluation(harness.run(request, [opened], models=dict(loaded)), opened, where)
+
+
+def score(maps: str | Path, dataset: str | Dataset, *, protocol: str = "av6-clean", split: str | None = None,
+          fold: int | None = None, data_root: str | Path | None = None, out: str | Path = "runs") -> Evaluation:
+    """Score a folder of maps that any program made, see `models.maps_folder`; `UserError` as for the command."""
+    opened = _open(dataset, split, fold, data_root)
+    return _evaluation(folder.score_maps(Path(maps), [opened], protocol, Path(out)), opened, Path(out))
+
+
+def systems() -> pd.DataFrame:
+    """The registered models, a row each: modes, kind, parameters, shipped weights."""
+    from saliency_bench.report.cards import listing
+
+    return pd.DataFrame(listing()).set_index("name")
+
+
+def _evaluation(records: Sequence[Record], dataset: Dataset, out: Path) -> Evaluation:
+    record, *references = records
+    known = {f.name: getattr(record, f.name) for f in fields(Record)}
+    return Evaluation(**known, references=tuple(references), dataset=dataset, out=out)
+
+
+def _open(dataset: str | Dataset, split: str | None, fold: int | None, data_root: str | Path | None) -> Dataset:
+    if isinstance(dataset, Dataset):
+        return dataset
+    opened = resolve(str(dataset), split, fold, data_root=None if data_root is None else Path(data_root))
+    if len(opened) != 1:
+        raise UserError(f"{dataset}: expected one data set, found {', '.join(d.name for d in opened)}; give the name "
+                        "or folder of one")
+    return opened[0]
+
+
+def _temporary() -> Path:
+    """A folder that goes when Python does."""
+    path = mkdtemp(prefix="saliency-bench-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)

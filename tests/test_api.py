@@ -1,0 +1,155 @@
+"""The Python interface says what the command line says, and refuses what it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import saliency_bench as sb
+from saliency_bench import metrics, registry
+from saliency_bench.protocol import HEADLINE
+from tests.test_cli import write_maps, write_set
+from tests.toys import Blob, toy_dataset
+
+
+class Bright:
+    """Brightness as saliency."""
+
+    name, modes = "bright", ("V",)
+
+    def predict(self, clip):
+        for i in range(clip.n_frames):
+            yield np.array([i]), clip.frames.read([i]).mean(-1).astype(np.float32)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return write_set(tmp_path / "tiny")
+
+
+def test_a_record_has_its_table_frames_and_figure(tiny, tmp_path):
+    record = sb.evaluate("tavdiff", modes="TAV", dataset=tiny, out=tmp_path / "runs")
+    assert isinstance(record, sb.api.Record) and record.spec.label == "tavdiff(TAV)"
+    frames = record.frames()
+    assert isinstance(frames, pd.DataFrame) and list(frames) == ["video", "frame", *HEADLINE, "note"]
+    assert len(frames) == 27
+    assert all(word in record.table() for word in ("tavdiff(TAV)", "centre", "human"))
+    assert Image.open(record.plot(tmp_path / "p.png")).size[0] > 500
+    assert record.plot().exists() and f"CC {record.metric('CC')['mean']:.3f}" in repr(record)
+
+
+def test_frames_are_a_copy(tiny, tmp_path):
+    record = sb.evaluate("centre", dataset=tiny, out=tmp_path)
+    mine = record.frames()
+    mine["CC"] = 9
+    assert record.frames()["CC"].max() < 9
+
+
+def test_it_gives_the_numbers_of_the_command_line(tiny, tmp_path, type_):
+    _, out, _ = type_("run", "centre", "--datasets", tiny, "--out", tmp_path / "a", "--json")
+    record = sb.evaluate("centre", dataset=tiny, out=tmp_path / "b")
+    assert json.loads(out)["rows"][0]["metrics"] == {m: record.metric(m) for m in HEADLINE}
+
+
+def test_an_object_is_a_model_and_its_code_may_change(tiny):
+    first = sb.evaluate(Bright(), dataset=tiny)
+
+    class Dark(Bright):
+        def predict(self, clip):
+            return ((i, -maps) for i, maps in super().predict(clip))
+
+    second = sb.evaluate(Dark(), dataset=tiny)
+    assert first.spec.run_id == second.spec.run_id
+    assert first.metric("NSS")["mean"] == pytest.approx(-second.metric("NSS")["mean"])
+    table = first.minus(second)
+    assert list(table.columns) == ["mean", "low", "high"] and table.loc["CC", "mean"] == pytest.approx(
+        first.metric("CC")["mean"] - second.metric("CC")["mean"])
+
+
+def test_an_opened_set_may_be_given(tmp_path, monkeypatch):
+    monkeypatch.setitem(registry.BUILT_IN["models"], "blob", "tests.toys:Blob")
+    registry.names.cache_clear()
+    assert sb.evaluate("blob", "V", toy_dataset(), out=tmp_path).n_videos == 3
+    with pytest.raises(sb.UserError, match="a name of its own"):
+        sb.evaluate(Blob(), "V", toy_dataset())
+    registry.names.cache_clear()
+
+
+def test_a_folder_of_maps_is_scored(tiny, tmp_path):
+    record = sb.score(write_maps(tiny, tmp_path / "maps"), tiny, out=tmp_path / "runs")
+    assert record.metric("CC")["mean"] == pytest.approx(1) and "human" in record.table()
+
+
+@pytest.mark.parametrize(("asked", "words"), [
+    ({"model": "tavdif", "modes": "V"}, "did you mean tavdiff"), ({"model": "tavdiff", "modes": "X"}, "mode 'X'"),
+    ({"model": "tavdiff"}, "give --modes"), ({"model": "itti", "modes": "AV"}, "has no mode AV"),
+    ({"model": "tavdiff", "modes": "V", "dataset": "nowhere"}, "neither a folder nor a known data set"),
+    ({"model": "tavdiff", "modes": "V", "diffusion__stepz": 3}, "stepz"),
+    ({"model": "tavdiff", "modes": "V", "device": "tpu9"}, "tpu9"),
+    ({"model": "tavdiff", "modes": "V", "protocol": "mine"}, "mine"),
+])
+def test_what_is_wrong_is_said_in_one_line(tiny, tmp_path, asked, words):
+    with pytest.raises(sb.UserError) as error:
+        sb.evaluate(**{"dataset": tiny, "out": tmp_path, **asked})
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_records_of_different_data_have_no_difference(tiny, tmp_path):
+    a, b = (sb.evaluate("centre", dataset=d, out=tmp_path) for d in (tiny, toy_dataset()))
+    with pytest.raises(sb.UserError, match="same data"):
+        a.minus(b)
+
+
+def test_systems_lists_what_is_registered():
+    table = sb.systems()
+    assert table.loc["vinet", "kind"] == "exact" and set(registry.names("models")) == set(table.index)
+
+
+def test_importing_the_package_or_its_metrics_imports_no_torch():
+    code = ("import sys, saliency_bench, saliency_bench.metrics as m; assert 'torch' not in sys.modules; "
+            "saliency_bench.UserError; m.METRICS['CC']; print('torch' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        _ = sb.evalute
+
+
+def maps(n: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.random((n, 12, 16)), rng.random((n, 12, 16)), (rng.random((n, 12, 16)) > 0.9).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", [n for n, m in metrics.METRICS.items() if set(m.needs) <= {"density", "fixations"}])
+def test_metrics_take_tensors_and_batches(name):
+    preds, densities, fixations = maps()
+    metric = metrics.METRICS[name]
+    alone = [metric(p, density=d, fixations=f) for p, d, f in zip(preds, densities, fixations, strict=True)]
+    tensors = [torch.from_numpy(x) for x in (preds, densities, fixations)]
+    tensors[0].requires_grad_(True)
+    for p, d, f in ((preds, densities, fixations), tensors):
+        np.testing.assert_array_equal(metric.batch(p, density=d, fixations=f), alone)
+    np.testing.assert_array_equal(metric.batch(preds, density=densities[0], fixations=fixations[0])[0], alone[0])
+
+
+def test_half_precision_tensors_score_as_their_numbers():
+    preds, densities, fixations = maps(1)
+    for kind in (torch.bfloat16, torch.float16, torch.float32):
+        tensor = torch.from_numpy(preds[0]).to(kind)
+        assert metrics.nss(tensor, fixations[0]) == metrics.nss(tensor.float().numpy(), fixations[0])
+    assert metrics.score_frames(*map(torch.from_numpy, (preds, densities, fixations)))["CC"].shape == (1,)
+
+
+def test_a_batch_of_other_length_is_refused():
+    preds, densities, _ = maps()
+    with pytest.raises(ValueError, match="density: expected 4 maps or one"):
+        metrics.METRICS["CC"].batch(preds, density=densities[:2])
+
