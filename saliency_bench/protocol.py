@@ -18,7 +18,7 @@ list under the others, whose authors average over folds.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 
+from saliency_bench import registry
 from saliency_bench.data.truth import FrameTruth, Truth
 from saliency_bench.errors import UserError
 from saliency_bench.metrics import SCORES, cc, resize_like, score_frame, sim
@@ -49,6 +50,8 @@ class Protocol:
     sim_zero    : an empty density scores SIM 0 and counts (STAViS's scripts)
     per_list    : a video that several test lists hold counts once in each, as where folds are scored one by one and
                   averaged; otherwise every video counts once
+    more        : names of metrics that are measured beside the headline four, out of `METRICS` or of a plug-in; they
+                  need density and fixations at most, and are columns of the score files
     """
 
     name: str
@@ -58,6 +61,12 @@ class Protocol:
     common: bool = False
     sim_zero: bool = False
     per_list: bool = False
+    more: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """All that is measured: the headline metrics, then `more`."""
+        return (*HEADLINE, *self.more)
 
     def score(self, prediction: np.ndarray, truth: FrameTruth, frame_size: Size) -> tuple[dict[str, float], str]:
         """Scores of one frame and a note on what was out of the ordinary ("" where nothing was).
@@ -67,17 +76,30 @@ class Protocol:
         density, fixations = truth
         degenerate = _degenerate(truth)
         if self.common and degenerate:
-            return dict.fromkeys(HEADLINE, np.nan), NO_TRUTH
+            return dict.fromkeys(self.measured, np.nan), NO_TRUTH
         map_ = self._compared(prediction, frame_size, density.shape)
         constant = bool(map_.min() == map_.max())
-        scores = score_frame(map_, density, fixations)
+        scores, more = score_frame(map_, density, fixations), self._more(map_, truth)
         if self.common and (constant or np.isnan(list(scores.values())).any()):
-            return {"SIM": _sim_uniform(density), "CC": 0.0, "NSS": 0.0, "AUC-J": 0.5}, CONSTANT
+            return {"SIM": _sim_uniform(density), "CC": 0.0, "NSS": 0.0, "AUC-J": 0.5, **more}, CONSTANT
         if not self.common and np.isnan(scores["SIM"]):  # the fused call blanks all scores of a frame without fixations
             scores["SIM"], scores["CC"] = sim(map_, density), cc(map_, density)
         if self.sim_zero and not density.any():
             scores["SIM"] = 0.0
-        return scores, NO_TRUTH if degenerate else CONSTANT if constant else ""
+        return {**scores, **more}, NO_TRUTH if degenerate else CONSTANT if constant else ""
+
+    def _more(self, map_: np.ndarray, truth: FrameTruth) -> dict[str, float]:
+        """Scores of the map by the metrics beside the headline four; raises `UserError` for one that fails."""
+        out = {}
+        for name in self.more:
+            metric = registry.load("metrics", name)
+            try:
+                out[name] = float(metric(map_, density=truth.density, fixations=truth.fixations))
+            except Exception as error:  # a plug-in may raise anything
+                said = " ".join(str(error).split())[:200]
+                raise UserError(f"protocol {self.name}: metric {name}: expected a score, found "
+                                f"{type(error).__name__}: {said}; mend the metric or leave it out of `more`") from error
+        return out
 
     def _compared(self, prediction: np.ndarray, frame_size: Size, size: Size) -> np.ndarray:
         """The map that is compared with the truth: post-processed and resized to `size`.
@@ -115,16 +137,17 @@ class VideoScores:
             self._rows[int(frame)] = self.protocol.score(prediction, self.truth.frame(int(frame)), self.frame_size)
 
     def close(self) -> pd.DataFrame:
-        """Table with a row a frame: frame, the headline metrics, note."""
-        return score_table(self._rows, range(self.protocol.first_frame, self.truth.n_frames))
+        """Table with a row a frame: frame, what the protocol measures, note."""
+        return score_table(self._rows, range(self.protocol.first_frame, self.truth.n_frames), self.protocol.measured)
 
 
-def score_table(rows: dict[int, tuple[dict[str, float], str]], frames: Iterable[int]) -> pd.DataFrame:
+def score_table(rows: dict[int, tuple[dict[str, float], str]], frames: Iterable[int],
+                metrics: Sequence[str] = HEADLINE) -> pd.DataFrame:
     """Score table over `frames`; a frame that has no row is there with the note that it has no map."""
-    blank = (dict.fromkeys(HEADLINE, np.nan), NO_MAP)
-    table = [{"frame": f, **{m: rows.get(f, blank)[0][m] for m in HEADLINE}, "note": rows.get(f, blank)[1]}
+    blank = (dict.fromkeys(metrics, np.nan), NO_MAP)
+    table = [{"frame": f, **{m: rows.get(f, blank)[0][m] for m in metrics}, "note": rows.get(f, blank)[1]}
              for f in frames]
-    return pd.DataFrame(table, columns=["frame", *HEADLINE, "note"]).astype({"frame": "int32"})
+    return pd.DataFrame(table, columns=["frame", *metrics, "note"]).astype({"frame": "int32"})
 
 
 def _degenerate(truth: FrameTruth) -> bool:

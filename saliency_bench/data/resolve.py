@@ -30,8 +30,27 @@ def resolve(name: str, split: str | None = None, fold: int | None = None, *, dat
     truth     : False where predictions are wanted of videos whose truth is held by others
     Each set knows how to open its training part.
     """
-    return [replace(found, training=partial(_training_of, name, found, fold, data_root))
+    return [replace(found, training=found.training or partial(_training_of, name, found, fold, data_root))
             for found in _open(name, split, fold, data_root, truth)]
+
+
+def _registered(name: str) -> Dataset:
+    """The set that a registered function opens; raises `UserError` where that of a plug-in fails or gives another."""
+    opener = registry.load("datasets", name)
+    if name in registry.own("datasets"):
+        return opener()
+    try:
+        found = opener()
+    except UserError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"data set {name} ({registry.names('datasets')[name]}): cannot be opened: "
+                        f"{type(error).__name__}: {said}; mend the package") from error
+    if not isinstance(found, Dataset):
+        raise UserError(f"data set {name} ({registry.names('datasets')[name]}): expected a Dataset, found "
+                        f"{type(found).__name__}; return one")
+    return found
 
 
 def _training_of(name: str, dataset: Dataset, fold: int | None, data_root: Path | None) -> Dataset:
@@ -45,9 +64,12 @@ def _open(name: str, split: str | None, fold: int | None, data_root: Path | None
     """The sets that `name` means, see `resolve`."""
     if name in registry.names("datasets"):
         _refuse_fold(name, fold)
+        found = _registered(name)
+        if split == "train" and found.training is not None:
+            return [found.training()]
         if split not in (None, "test"):
             raise UserError(f"{name}: has no split {split} to score; it has test")
-        return [registry.load("datasets", name)()]
+        return [found]
     if entry := _published(name, data_root):
         return [_open_published(entry, data_root, split, fold, truth)]
     root = Path(name)

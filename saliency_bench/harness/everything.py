@@ -69,7 +69,7 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
                 modes.setdefault(seen.manifest, {})[mode] = None
             except UserError as error:
                 left_out.append(NotRun(label, dataset.name, str(error).removeprefix(f"{label}: ")))
-            except Exception as error:  # whatever it is, the others can be run
+            except (Exception, SystemExit) as error:  # whatever it is, the others can be run
                 said = " ".join(str(error).split())[:200]
                 left_out.append(NotRun(label, dataset.name, f"failed: {type(error).__name__}: {said}"))
         for manifest, seen in scored.items():

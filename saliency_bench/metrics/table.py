@@ -3,7 +3,8 @@
 A plain name is the suite's own definition under its own contract; `NAME/dialect` is the variant of the
 named code, with that code's values for degenerate frames, and `dialect` gives all rows of one code.  Two names
 say more: "AUC-J/mit-jitter" is the mit code with its jitter on, and "AUC-J/step" is no code's own but the textbook
-ROC with one point a distinct threshold.  No entry is called plain "AUC": there are too many.
+ROC with one point a distinct threshold.  No entry is called plain "AUC": there are too many.  A metric that another
+package registers (entry points `saliency_bench.metrics`) is found by its name, and is not iterated over.
 """
 
 from __future__ import annotations
@@ -158,7 +159,20 @@ _ROWS = [
     _row("KLD/tarun", dialects.kld_ported),
     _row("IG/tarun", dialects.ig_tarun),
 ]
-METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+
+
+class _Table(dict[str, Metric]):
+    """The suite's rows; a name that is not among them is looked for among plug-ins, which are imported only then."""
+
+    def __missing__(self, name: str) -> Metric:
+        from saliency_bench import registry
+
+        if name in registry.names("metrics"):
+            return registry.load("metrics", name)
+        raise KeyError(name)
+
+
+METRICS: dict[str, Metric] = _Table({row.name: row for row in _ROWS})
 
 
 def dialect(name: str) -> dict[str, Metric]:
