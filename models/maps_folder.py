@@ -5,6 +5,7 @@ Layout
 <root>/<video>/*.{png,jpg,jpeg,npy}   one map a frame; the frame number is the last number in the file's name
 <root>/<video>.npy                    all maps of a video, (n, H, W), in the order of the frames
 <root>/*.{png,jpg,jpeg,npy}           one map a frame of a data set with a single video
+<root>/submission.toml                what made them, optional, see `saliency_bench.harness.submission`
 
 Numbers count from 1, as in STAViS and DHF1K; a folder that holds a number 0 counts from 0.  Maps are of any
 size and any positive scale (the protocol resizes them): grey images of 8 or 16 bits and arrays keep their
@@ -23,6 +24,7 @@ import numpy as np
 from saliency_bench.data.clip import Clip
 from saliency_bench.data.images import numbered, read_grey
 from saliency_bench.errors import UserError
+from saliency_bench.harness.submission import FILE
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".npy")
 CHUNK = 16  # maps held at once
@@ -124,7 +126,7 @@ class MapsFolder:
             return {}
         files = {number: Path(entry.path) for number, entry in numbered(folder, ENDINGS).items()}
         used = {p.name for p in files.values()}
-        unused = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name not in used)
+        unused = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name not in (*used, FILE))
         if unused:
             self._note(f"{video}: {len(unused)} files are no numbered maps and are left out "
                        f"({', '.join(unused[:3])})")

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 a check failed, 2 the input is wrong (one line says what, 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import typer
 
 from saliency_bench.cli_data import data_app
 from saliency_bench.cli_leaderboard import leaderboard_app
+from saliency_bench.cli_models import metrics_app, models_app, protocols_app
 from saliency_bench.cli_options import (
     DataRoot,
     Device,
@@ -39,10 +39,11 @@ from saliency_bench.errors import UserError
 
 app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Benchmark and evaluation suite for text-audio-visual video saliency.")
-models_app = typer.Typer(no_args_is_help=True, help="List models and check them against reference values.")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(metrics_app, name="metrics")
+app.add_typer(protocols_app, name="protocols")
 
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # of the click that typer uses, a copy of its own or not
 
@@ -226,46 +227,6 @@ def caption(
                            videos=words(videos, "--videos") if videos else None, skip_static=skip_static, out=out,
                            replace=replace, data_root=data_root, progress=bar)
     say("\n".join(done.lines()))
-
-
-@models_app.command("list")
-def models_list(as_json: Json = False) -> None:
-    """Registered models: what they are, what they take, and which weights come with the package."""
-    from saliency_bench.report.cards import list_text, listing
-
-    print(json.dumps(listing()) if as_json else list_text())
-
-
-@models_app.command("info")
-def models_info(name: Annotated[str, typer.Argument(help="A registered model.")], as_json: Json = False) -> None:
-    """All that is known of a model: paper, code, weights, protocol, parameters."""
-    from saliency_bench.report.cards import info, info_text
-
-    if as_json:
-        print(json.dumps(info(name)))
-    else:
-        say(info_text(name))
-
-
-@models_app.command("parity")
-def models_parity(
-    name: Annotated[str, typer.Argument(help="Network with reference values, e.g. vinet, stavis_av, s3d.")],
-    golden: Annotated[Path, typer.Option(help="Folder with NAME.json, NAME.npz and recipe.py.")],
-    as_json: Json = False,
-) -> None:
-    """Compare a network with reference outputs; exit code 1 where one is off by more than 1e-4 of its largest value."""
-    from tabulate import tabulate
-
-    from saliency_bench import registry
-
-    rows = [row._asdict() for row in registry.load("interface", "parity")(name, golden)]
-    agrees = all(row["ok"] for row in rows)
-    if as_json:
-        print(json.dumps({"name": name, "ok": agrees, "outputs": rows}))
-    else:
-        print(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".2e"))
-    if not agrees:
-        raise typer.Exit(1)
 
 
 def main() -> NoReturn:

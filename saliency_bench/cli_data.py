@@ -23,9 +23,16 @@ MapSize = Annotated[str, typer.Option(help="WxH of the maps.")]
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
     """List the data sets that are known by name: what they hold, where to get them, terms and citation."""
+    from saliency_bench.report import listings
     from saliency_bench.report.sets import facts, listing
 
-    print(json.dumps(facts())) if as_json else say(listing())
+    others = listings.working("datasets")
+    if as_json:
+        print(json.dumps([*facts(), *others, *listings.broken("datasets")]))
+        return
+    for text in (listing(), listings.text(others), listings.broken_text("datasets")):
+        if text:
+            say(text)
 
 
 @data_app.command("info")

@@ -121,28 +121,33 @@ def load(kind: str, name: str) -> Any:
     """The registered object; raises `UserError` with the nearest names where there is none, and for a plug-in that
     cannot be used.
     """
+    thing = found(kind, name)
+    if name not in own(kind) and kind in FITS and (wrong := FITS[kind](name, thing)):
+        raise UserError(f"{kind.removesuffix('s')} {name} ({names(kind)[name]}): {wrong}")
+    return thing
+
+
+def found(kind: str, name: str) -> Any:
+    """As `load`, but whatever a plug-in registers, fit for use or not."""
     known, what = names(kind), kind.removesuffix("s")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"no {what} is called {name!r}{hint} (known: {', '.join(sorted(known))})")
     if name in own(kind):
-        found = _imported(known[name])
-        return found[name] if kind == "metrics" else found
+        thing = _imported(known[name])
+        return thing[name] if kind == "metrics" else thing
     offers = [p for p in _registered(kind) if p.name == name]
     if len(offers) > 1:
         raise UserError(f"{what} {name}: expected one package that registers it, found "
                         f"{' and '.join(f'{p.package} ({p.target})' for p in offers)}; uninstall all but one")
-    where = f"{what} {name} ({known[name]}{f' of {offers[0].package}' if offers else ''})"
     try:
-        found = _imported(known[name])
+        return _imported(known[name])
     except (Exception, SystemExit) as error:  # a plug-in may raise anything
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"{where}: cannot be imported: {type(error).__name__}: {said}; mend or uninstall the package"
-                        ) from error
-    if (wrong := FITS[kind](name, found) if kind in FITS else "") != "":
-        raise UserError(f"{where}: {wrong}")
-    return found
+        of = f" of {offers[0].package}" if offers else ""
+        raise UserError(f"{what} {name} ({known[name]}{of}): cannot be imported: {type(error).__name__}: {said}; mend "
+                        "or uninstall the package") from error
 
 
 def plug_ins(kind: str) -> list[PlugIn]:
@@ -173,31 +178,31 @@ def _imported(target: str) -> Any:
     return attrgetter(attribute.strip())(import_module(module.strip()))
 
 
-def _model(name: str, found: Any) -> str:
+def _model(name: str, thing: Any) -> str:
     """What keeps an object from being used as a model; `models check` says it in full."""
-    modes = getattr(found, "modes", None)
+    modes = getattr(thing, "modes", None)
     try:
         good = isinstance(modes, (tuple, list)) and all(parse_mode(m) == m for m in modes)
     except (UserError, AttributeError):
         good = False
     if not good:
         return f'expected `modes`, a tuple such as ("AV", "V"), found {modes!r}; `models check {name}` says more'
-    lacks = [verb for verb in ("load", "predict") if not callable(getattr(found, verb, None))]
+    lacks = [verb for verb in ("load", "predict") if not callable(getattr(thing, verb, None))]
     return f"expected a method {lacks[0]}, found none; `models check {name}` says more" if lacks else ""
 
 
 def _instance(path: str) -> Callable[[str, Any], str]:
     """A check that an object is of the class at `path` and bears the name it is registered under."""
-    def check(name: str, found: Any) -> str:
-        if not isinstance(found, _imported(path)):
-            return f"expected a {path.rpartition(':')[2]}, found {type(found).__name__}; register one"
-        return "" if found.name == name else f"expected the name {name}, found {found.name!r}; rename one of them"
+    def check(name: str, thing: Any) -> str:
+        if not isinstance(thing, _imported(path)):
+            return f"expected a {path.rpartition(':')[2]}, found {type(thing).__name__}; register one"
+        return "" if thing.name == name else f"expected the name {name}, found {thing.name!r}; rename one of them"
 
     return check
 
 
-def _function(name: str, found: Any) -> str:
-    return "" if callable(found) else f"expected a function that opens the set, found {type(found).__name__}"
+def _function(name: str, thing: Any) -> str:
+    return "" if callable(thing) else f"expected a function that opens the set, found {type(thing).__name__}"
 
 
 FITS: dict[str, Callable[[str, Any], str]] = {

@@ -13,6 +13,7 @@ from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store
+from saliency_bench.harness.submission import FILE, read_submission
 from saliency_bench.spec import RunSpec
 
 
@@ -20,9 +21,13 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
                progress: Progress | None = None) -> list[Record]:
     """Score the maps under `root` against every data set; missing maps are counted, or refused if `strict`.
 
-    Raises `UserError` where no frame of a set has a map.
+    A `submission.toml` under `root` names the row and is kept as its card.  Raises `UserError` where no frame of a set
+    has a map, and for a submission that is not as it should be.
     """
     progress = progress or Progress()
+    submission = read_submission(root)
+    name, mode = (submission.name, submission.mode) if submission else ("maps", "")
+    source = f"{submission.name if submission else root.resolve().name}@{maps_hash(root)}"
     protocol = registry.load("protocols", protocol_name)
     records = []
     for dataset in datasets:
@@ -33,22 +38,25 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
         strangers = [f"{root}: {name} is no video of {dataset.name} and is left out"
                      for name in model.unmatched(dataset.names)]
         dataset = replace(dataset, problems=(*dataset.problems, *model.problems, *strangers))
-        spec = RunSpec(model="maps", mode="", dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                       protocol=protocol_name, weights=f"{root.resolve().name}@{maps_hash(root)}",
-                       options={"strict": strict})
+        spec = RunSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
+                       protocol=protocol_name, weights=source, options={"strict": strict})
         store, shown = Store(out, spec), set(dataset.names[:SHOWN])
         score = model_scorer(model, "", protocol, progress=progress.frames,
                              keep=lambda video, *kept: store.keep(video, *kept) if video in shown else None)  # noqa: B023
-        progress.row(f"maps {root.name}", dataset)
-        records.append(evaluate(dataset, score, store, progress=progress.video, maps=str(root)))
-        records += references(Request("maps", protocol=protocol_name, out=out), [], dataset, protocol, progress)
+        progress.row(spec.label if submission else f"maps {root.name}", dataset)
+        records.append(evaluate(dataset, score, store, progress=progress.video,
+                                notes=submission.notes() if submission else None, maps=str(root)))
+        records += references(Request(name, protocol=protocol_name, out=out), [mode], dataset, protocol, progress)
     return records
 
 
 def maps_hash(root: Path) -> str:
-    """Hash of names, sizes and times of all files under `root`: another set of maps is another run."""
+    """Hash of names, sizes and times of all files under `root`: another set of maps is another run.
+
+    What the submission says of them is no part of it: a card that is mended describes the same maps.
+    """
     digest = hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and p != root / FILE):
         stat = path.stat()
         digest.update(f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]

@@ -22,20 +22,33 @@ def card(name: str) -> dict[str, Any]:
 
 
 def listing() -> list[dict[str, Any]]:
-    """A row a model: name, title, modes, kind, the published parameters, the modes that weights are shipped for."""
+    """A row a model: name, title, modes, kind, the published parameters, the modes that weights are shipped for.
+
+    A plug-in that cannot be used is a row with the reason.
+    """
     rows = []
     for name, target in registry.names("models").items():
         try:
-            model, facts = registry.load("models", name), card(name)
-        except UserError as error:
-            rows.append({"name": name, "title": "broken", "modes": "", "year": "", "kind": "", "parameters": "",
-                         "weights": "", "from": str(error)})
-            continue
-        rows.append({"name": name, "title": facts["title"], "modes": ",".join(model.modes), "year": facts["year"] or "",
-                     "kind": facts["kind"], "parameters": _number(facts["parameters"]),
-                     "weights": ",".join(shipped(model)) or ("" if model.modes and hasattr(model, "shipped") else "-"),
-                     "from": target.partition(":")[0].removeprefix("saliency_bench.")})
-    return rows
+            rows.append(_row(name, target))
+        except Exception as error:  # a plug-in may raise anything
+            if name in registry.own("models") and not isinstance(error, UserError):
+                raise
+            rows.append(_broken(name, " ".join(str(error).split())[:300]))
+    taken = registry.reserved("models")
+    return rows + [_broken(p.name, f"{p.package}: {p.problem}") for p in registry.plug_ins("models") if p.name in taken]
+
+
+def _row(name: str, target: str) -> dict[str, Any]:
+    model, facts = registry.load("models", name), card(name)
+    return {"name": name, "title": facts["title"], "modes": ",".join(model.modes), "year": facts["year"] or "",
+            "kind": facts["kind"], "parameters": _number(facts["parameters"]),
+            "weights": ",".join(shipped(model)) or ("" if model.modes and hasattr(model, "shipped") else "-"),
+            "from": target.partition(":")[0].removeprefix("saliency_bench.")}
+
+
+def _broken(name: str, problem: str) -> dict[str, Any]:
+    return {"name": name, "title": "broken", "modes": "", "year": "", "kind": "", "parameters": "", "weights": "",
+            "from": problem}
 
 
 def list_text() -> str:
