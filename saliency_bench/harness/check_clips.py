@@ -18,7 +18,7 @@ from saliency_bench.data.truth import FrameTruth, fixation_map
 SIZE = (96, 128)
 PLAIN = 20  # frames of the plain clip
 RATE = 16000
-CAPTION, OTHER_CAPTION = "a red circle moves to the right", "two dogs bark on a green meadow"
+CAPTION, OTHER_CAPTION = "a red circle moves to the right", "two dogs bark"
 
 
 class TinyFrames:

@@ -24,7 +24,7 @@ from saliency_bench.spec import LoadOptions
 SAME, SAME_BATCHED = 1e-5, 1e-4  # of a map's largest value: two runs of one seed, two sizes of batch
 BATCHES = (4, 1)
 LEAK = 8192  # bytes that may be kept for every frame
-WARNINGS = ("missing", "constant", "batch", "deaf")
+WARNINGS = ("missing", "constant", "batch", "read", "listen", "look")
 
 
 class Finding(NamedTuple):
@@ -100,7 +100,7 @@ def check_model(model: Any, modes: Sequence[str] = (), *, options: Mapping[str, 
         def load(batch: int = BATCHES[0], mode: str = mode) -> Any:
             made = model.load(LoadOptions(mode, weights, device, 0, batch, dict(options or {})))
             if not callable(getattr(made, "predict", None)):
-                raise TypeError(f"load gave {type(made).__name__}, which has no predict; return the model")
+                raise Failed(f"gave {type(made).__name__}, which has no predict; return the model")
             return fitted(made, check_clips.training())
 
         _Mode(report, mode, model, load).check()
@@ -149,6 +149,9 @@ class _Mode:
     def check(self) -> None:
         try:
             model = self.load()
+        except Failed as error:
+            self.note("load", "", f"load(options) {error}")
+            return
         except (Exception, SystemExit) as error:
             self.note("load", "", f"load(options) {described(error, self.home)}")
             return
@@ -229,7 +232,7 @@ class _Mode:
         """Note where another clip's frames, sound or caption changes nothing."""
         if _gap(first, self.played(self.load(), check_clips.swapped(plain, letter))) == 0:
             verb, what = {"T": ("read", "caption"), "A": ("listen", "sound"), "V": ("look", "frames")}[letter]
-            self.note("deaf", "clip plain", f"the model does not {verb}: with the {what} of another clip every map is "
+            self.note(verb, "clip plain", f"the model does not {verb}: with the {what} of another clip every map is "
                       f"the same; is {letter} used in this mode?")
 
     def streams(self, model: Any) -> None:
