@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,7 +95,7 @@ def metrics_list(as_json: Json = False) -> None:
     """List what can be measured: the suite's metrics, the variants of published codes, those of other packages."""
     from saliency_bench.report import listings
 
-    _show("metrics", listings.metrics(), as_json)
+    _show("metrics", as_json, listings.metrics, lambda: listings.text(listings.metrics()))
 
 
 @protocols_app.command("list")
@@ -102,15 +103,15 @@ def protocols_list(as_json: Json = False) -> None:
     """List the protocols: which frames count, how a map is compared, which metrics are measured beside."""
     from saliency_bench.report import listings
 
-    _show("protocols", listings.protocols(), as_json)
+    _show("protocols", as_json, listings.protocols, listings.protocols_text)
 
 
-def _show(kind: str, rows: list[dict[str, object]], as_json: bool) -> None:
+def _show(kind: str, as_json: bool, rows: Callable[[], list[dict[str, Any]]], text: Callable[[], str]) -> None:
     from saliency_bench.report import listings
 
     if as_json:
-        print(json.dumps({kind: rows, "broken": listings.broken(kind)}))
+        print(json.dumps({kind: rows(), "broken": listings.broken(kind)}))
         return
-    say(listings.text(rows))
+    say(text())
     if said := listings.broken_text(kind):
         say(said)

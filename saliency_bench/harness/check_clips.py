@@ -42,12 +42,12 @@ class TinyFrames:
         frames = np.stack([self._frame(int(i)) for i in indices])
         self.seen.update(int(i) for i in indices)
         if self._lent is not None:
-            self._lent.append((frames, zlib.crc32(frames)))
+            self._lent.append((frames, zlib.crc32(frames.tobytes())))
         return frames
 
     def written_to(self) -> bool:
         """Whether a frame was changed by who had read it; only known where `watch` was asked."""
-        return any(zlib.crc32(np.ascontiguousarray(frames)) != crc for frames, crc in self._lent or ())
+        return any(zlib.crc32(frames.tobytes()) != crc for frames, crc in self._lent or ())
 
     def _frame(self, index: int) -> np.ndarray:
         if not 0 <= index < self.n_frames:

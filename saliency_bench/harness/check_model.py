@@ -17,13 +17,14 @@ from saliency_bench import registry
 from saliency_bench.data.clip import MODALITIES, Clip, parse_mode
 from saliency_bench.errors import UserError
 from saliency_bench.harness import check_clips
-from saliency_bench.harness.check_play import LONG, MARKS, SHORT, Failed, Maps, described, held, play
+from saliency_bench.harness.check_play import LONG, MARKS, SHORT, Failed, Held, Maps, described, held, play
 from saliency_bench.harness.run import check_modes, fitted
 from saliency_bench.spec import LoadOptions
 
 SAME, SAME_BATCHED = 1e-5, 1e-4  # of a map's largest value: two runs of one seed, two sizes of batch
 BATCHES = (4, 1)
 LEAK = 8192  # bytes that may be kept for every frame
+FAR = (48, 480)  # frames between which a suspicion is checked: what is read ahead comes and goes, what grows grows on
 WARNINGS = ("missing", "constant", "batch", "read", "listen", "look")
 
 
@@ -237,25 +238,30 @@ class _Mode:
 
     def streams(self, model: Any) -> None:
         """Note what grows with the length of a clip: frames or maps waited for, memory that is kept."""
+        where = f"clip of {LONG} frames"
         try:
             short, long = held(model, self.mode, SHORT), held(model, self.mode, LONG)
+            for kind, few, many in (("frames are decoded before their maps are yielded", short.frames, long.frames),
+                                    ("maps are yielded at once", short.chunk, long.chunk)):
+                if many - few > (LONG - SHORT) / 2:
+                    self.note("streaming", where, f"expected work in chunks of a fixed size, found that {many} {kind} "
+                              f"({few} of a clip of {SHORT}); read, predict and yield a few frames at a time")
+                    return
+            growth = _growth(long, MARKS)
+            if growth and (growth := _growth(held(model, self.mode, LONG, FAR), FAR)):
+                self.note("memory", where, "expected memory that does not grow with the clip, found "
+                          f"{growth / 1024:.0f} KiB more for every frame; let go of frames, features and maps that "
+                          "were used")
         except Failed as error:
-            self.note("predict", f"a clip of {LONG} frames", f"predict {error}")
-            return
-        where = f"a clip of {LONG} frames"
-        for kind, few, many in (("frames are decoded before their maps are yielded", short.frames, long.frames),
-                                ("maps are yielded at once", short.chunk, long.chunk)):
-            if many - few > (LONG - SHORT) / 2:
-                self.note("streaming", where, f"expected work in chunks of a fixed size, found that {many} {kind} "
-                          f"({few} of a clip of {SHORT}); read, predict and yield a few frames at a time")
-                return
-        if len(long.bytes) < len(MARKS):
-            return  # too few frames had maps, which is said elsewhere
-        grown, more = long.bytes[1] - long.bytes[0], MARKS[1] - MARKS[0]
-        if grown > max(LEAK * more, long.bytes[0] / 4):
-            self.note("memory", where, f"expected memory that does not grow with the clip, found "
-                      f"{grown / more / 1024:.0f} KiB more for every frame; let go of frames, features and maps that "
-                      "were used")
+            self.note("predict", where, f"predict {error}")
+
+
+def _growth(seen: Held, marks: tuple[int, ...]) -> float:
+    """Bytes a frame by which memory grows between the marks; 0 where that is no more than what is read ahead."""
+    if len(seen.bytes) < len(marks):
+        return 0.0
+    grown, frames = seen.bytes[-1] - seen.bytes[0], marks[-1] - marks[0]
+    return grown / frames if grown > max(LEAK * frames, seen.bytes[0] / 4) else 0.0
 
 
 def _gap(a: Maps, b: Maps | None) -> float:

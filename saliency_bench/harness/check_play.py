@@ -6,8 +6,8 @@ import gc
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import extract_tb
@@ -22,7 +22,7 @@ from saliency_bench.harness.check_clips import TinyFrames, clip
 Note = Callable[[str, str], None]  # (rule, sentence)
 Maps = dict[int, np.ndarray]
 SHORT, LONG = 32, 512  # frames of two clips
-MARKS = (48, 112)  # frames after which memory is measured; the rest of the long clip is not waited for
+MARKS = (48, 112)  # frames after which memory is measured; the rest of a clip is not waited for
 
 
 class Failed(Exception):
@@ -44,7 +44,7 @@ def play(model: Any, shown: Clip, note: Note) -> Maps:
     return maps
 
 
-def _chunks(model: Any, shown: Clip, note: Note) -> Iterator[Any]:
+def _chunks(model: Any, shown: Clip, note: Note) -> Generator[Any, None, None]:
     """What `predict` yields; raises `Failed`."""
     try:
         found = model.predict(shown)
@@ -52,8 +52,7 @@ def _chunks(model: Any, shown: Clip, note: Note) -> Iterator[Any]:
             note("iterator", f"expected an iterator from predict, found {_kind(found)}; write `yield index, maps` in a "
                  "loop over chunks, so that a long film never sits in memory")
             return
-        with closing(found) if hasattr(found, "close") else nullcontext():
-            yield from found
+        yield from found  # which also closes it
     except GeneratorExit:
         raise
     except (Exception, SystemExit) as error:
@@ -114,25 +113,25 @@ def _kind(found: Any) -> str:
 
 def _contents(shown: Clip) -> tuple[int, dict[int, str]]:
     """A digest of the sound, and the captions."""
-    sound = 0 if shown.audio is None else zlib.crc32(np.ascontiguousarray(shown.audio.samples))
+    sound = 0 if shown.audio is None else zlib.crc32(shown.audio.samples.tobytes())
     return sound, {} if shown.captions is None else dict(shown.captions.by_frame)
 
 
 @dataclass
 class Held:
-    """What a model held at most: frames decoded and not answered, maps in one chunk, bytes up to each of `MARKS`."""
+    """What a model held at most: frames decoded and not answered, maps in one chunk, bytes up to each mark."""
 
     frames: int = 0
     chunk: int = 0
     bytes: list[int] = field(default_factory=list)
 
 
-def held(model: Any, mode: str, n_frames: int) -> Held:
-    """What the model holds while it predicts the first frames of a clip of `n_frames`; raises `Failed`."""
+def held(model: Any, mode: str, n_frames: int, marks: tuple[int, ...] = MARKS) -> Held:
+    """What the model holds while it predicts a clip of `n_frames`, up to the last of `marks`; raises `Failed`."""
     whole = clip(f"{n_frames}-frames", n_frames, seconds=1.0, watch=False)
     assert isinstance(whole.frames, TinyFrames) and whole.audio is not None
     source, _ = whole.frames, whole.audio.samples  # sound is as long in every clip, and there before it is measured
-    out, done, marks = Held(), 0, list(MARKS)
+    out, done, left = Held(), 0, list(marks)
     tracemalloc.start()
     tracemalloc.reset_peak()
     try:
@@ -141,11 +140,11 @@ def held(model: Any, mode: str, n_frames: int) -> Held:
                 out.frames, out.chunk = max(out.frames, len(source.seen) - done), max(out.chunk, len(index))
                 done += len(index)
                 del maps
-                while marks and done >= marks[0]:
-                    del marks[0]
+                while left and done >= left[0]:
+                    del left[0]
                     out.bytes.append(tracemalloc.get_traced_memory()[1] + _tensors())
                     tracemalloc.reset_peak()  # looking for tensors takes memory, too
-                if not marks:
+                if not left:
                     break
     finally:
         tracemalloc.stop()

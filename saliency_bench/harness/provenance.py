@@ -8,11 +8,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 import saliency_bench
+from saliency_bench import registry
 
 PACKAGES = ("torch", "numpy", "scipy", "numba", "av", "soxr", "open_clip_torch", "pyarrow", "pillow")
 
@@ -47,6 +48,32 @@ def code_id() -> str:
     return digest.hexdigest()[:12]
 
 
+def version(model: str, protocol: str) -> str:
+    """The version a run is made by: the package's, with a hash of the source of every plug-in that takes part, so that
+    a model that was changed is another run.
+    """
+    more = registry.load("protocols", protocol).more
+    used = [("models", model), ("protocols", protocol), *(("metrics", name) for name in more)]
+    return saliency_bench.__version__ + "".join(f"+{name}@{digest}" for kind, name in used
+                                                if (digest := _plug_in_id(kind, name)))
+
+
+@cache
+def _plug_in_id(kind: str, name: str) -> str:
+    """First 8 hex digits of a hash over the package that a plug-in lives in, "" for what is ours."""
+    if name in registry.own(kind) or name not in registry.names(kind):
+        return ""
+    found = find_spec(registry.names(kind)[name].partition(":")[0].partition(".")[0].strip())
+    folders = [Path(folder) for folder in (found.submodule_search_locations if found else None) or ()]
+    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    if not folders and found is not None and found.origin is not None:
+        paths = [Path(found.origin)]
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def _portable(word: str) -> str:
     """A word of the command line; of an absolute path its last part alone, which says nothing of the machine."""
     return Path(word).name if Path(word).is_absolute() else word
@@ -54,8 +81,8 @@ def _portable(word: str) -> str:
 
 def _version(package: str) -> str | None:
     try:
-        return version(package)
-    except PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 

@@ -18,6 +18,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.human import human_scorer
+from saliency_bench.harness.provenance import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import Strip
@@ -178,7 +179,7 @@ def fold_name(dataset: str, fold: int | None) -> str:
 
 def _spec(request: Request, model: str, mode: str, dataset: Dataset, **more: Any) -> RunSpec:
     return RunSpec(model=model, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                   protocol=request.protocol, **more)
+                   protocol=request.protocol, version=version(model, request.protocol), **more)
 
 
 def model_record(request: Request, model: Any, mode: str, dataset: Dataset, protocol: Protocol,

@@ -10,6 +10,7 @@ from pathlib import Path
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.evaluate import evaluate, model_scorer
+from saliency_bench.harness.provenance import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store
@@ -39,7 +40,8 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
                      for name in model.unmatched(dataset.names)]
         dataset = replace(dataset, problems=(*dataset.problems, *model.problems, *strangers))
         spec = RunSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                       protocol=protocol_name, weights=source, options={"strict": strict})
+                       protocol=protocol_name, weights=source, options={"strict": strict},
+                       version=version(name, protocol_name))
         store, shown = Store(out, spec), set(dataset.names[:SHOWN])
         score = model_scorer(model, "", protocol, progress=progress.frames,
                              keep=lambda video, *kept: store.keep(video, *kept) if video in shown else None)  # noqa: B023

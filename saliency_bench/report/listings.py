@@ -21,6 +21,12 @@ def protocols() -> list[dict[str, Any]]:
             for p, package in _all("protocols")]
 
 
+def protocols_text() -> str:
+    """`protocols` in lines."""
+    return "\n".join(f"{row['name']} ({row['from']}): {row['about']}" + (f"; also {row['more']}" if row["more"] else "")
+                     for row in protocols())
+
+
 def _all(kind: str) -> list[tuple[Any, str]]:
     """Everything of a kind that can be used, ours first, with the package it comes from."""
     found = [(name, "saliency-bench") for name in registry.own(kind)]
