@@ -54,7 +54,7 @@ class Sites:
 
 
 def until(tab: Any, expression: str, seconds: float = 10) -> None:
-    """Wait until JavaScript in the tab is true; Playwright's own waiting needs eval, which the page forbids."""
+    """Wait until JavaScript in the tab is true; Playwright's own wait needs eval, which the page's policy forbids."""
     end = time.monotonic() + seconds
     while not tab.evaluate(expression):
         assert time.monotonic() < end, f"never came true: {expression}"

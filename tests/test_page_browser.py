@@ -106,7 +106,7 @@ def test_typing_filters_says_how_many_and_keeps_the_caret(sites, open_):
     tab.locator("#board-filter").press_sequentially("vinet")
     assert {r.split("-")[0] for r in rows(tab)} == {"vinet", "avinet"}
     assert tab.input_value("#board-filter") == "vinet"
-    assert re.match(r"2 of 13 measured rows shown", tab.text_content("#status"))
+    assert re.match(r"2 of 10 measured systems shown", tab.text_content("#status"))
     tab.fill("#board-filter", "no such system")
     tab.click("#measured-clear")
     assert len(rows(tab)) == 10 and tab.input_value("#board-filter") == ""

@@ -36,7 +36,7 @@ function boardView(main) {
   if (state.show !== "reported") tables.push(measuredTable(state));
   if (state.show !== "measured") tables.push(reportedTable(state));
   main.append(...tables.map((table) => table.node));
-  announce(tables.map(({ shown, of, what }) => `${shown} of ${of} ${what} rows shown`).join("; "));
+  announce(tables.map(({ shown, of, what }) => `${shown} of ${of} ${what} systems shown`).join("; "));
 }
 
 function datasetLine(name) {
@@ -76,15 +76,12 @@ function measuredTable(state) {
     el(
       "p",
       { class: "legend" },
+      el("span", {}, "↑ higher is better, ↓ lower"),
       el("span", {}, el("b", { class: "best" }, "bold"), " best"),
       el("span", {}, el("span", { class: "second" }, "underlined"), " second"),
       el("span", {}, el("b", {}, "*"), " differs from the best"),
       el("span", {}, el("b", {}, "="), " cannot be told from the best"),
-      el(
-        "span",
-        { class: "quiet" },
-        "both at p < 0.05, corrected for all comparisons of the table; no mark: not compared",
-      ),
+      el("span", { class: "quiet" }, "after correction for all comparisons of the table; no mark: not compared"),
     ),
     stable.length > 0 &&
       el(
@@ -113,43 +110,39 @@ function reportedTable(state) {
   return finished("reported", "Reported by papers", lead, all, state);
 }
 
+/** A table, or what stands in its place where nothing is left of it; references are context and are not counted. */
 function finished(what, title, lead, all, state) {
-  const rows = all.filter((row) => passes(row, state));
-  const sortable = columnsOf({ ...state, rows }).some((column) => column.key === state.sort);
-  const table = { ...state, id: what, title, lead, rows, all, sort: sortable ? state.sort : state.metrics[0] };
-  const none = all.length
-    ? empty(
-        "No row passes the filters.",
-        el(
-          "p",
-          {},
-          el(
-            "button",
-            {
-              type: "button",
-              id: `${what}-clear`,
-              class: "plain-button",
-              click: () => change({ q: "", kind: "", modes: "" }),
-            },
-            "Clear the filters",
-          ),
-        ),
-      )
-    : empty(
-        what === "measured" ? "Nothing was measured on this set yet." : "No paper’s numbers are kept for this set.",
-      );
-  const counted =
-    rows.length < all.length && rows.length
-      ? el("p", { class: "quiet count" }, `${rows.length} of ${all.length} rows pass the filters.`)
-      : null;
-  if (counted) lead.append(counted);
-  const node = rows.length
-    ? boardTable(table, (values) => change(values))
-    : el(
-        "section",
-        { class: "board", "aria-labelledby": `${what}-title` },
-        el("h2", { id: `${what}-title` }, title),
-        none,
-      );
-  return { node, shown: rows.length, of: all.length, what };
+  const rows = all.filter((row) => passes(row, state)),
+    shown = systems(rows).length,
+    of = systems(all).length;
+  const metrics = state.metrics.filter((metric) => all.some((row) => isNumber(scoreOf(row, metric).mean)));
+  const sortable = columnsOf({ ...state, metrics, rows }).some((column) => column.key === state.sort);
+  const sort = sortable ? state.sort : metrics[0],
+    down = sortable ? state.down : betterIsHigher(sort);
+  if (shown < of) lead.append(el("p", { class: "quiet" }, `${shown} of ${of} systems pass the filters.`));
+  const table = { ...state, id: what, title, lead, rows, all, metrics, sort, down };
+  const node = shown || (rows.length && !of) ? boardTable(table, change) : emptyTable(what, title, of > 0);
+  return { node, shown, of, what };
+}
+
+function systems(rows) {
+  return rows.filter((row) => !row.reference);
+}
+
+function emptyTable(what, title, filtered) {
+  const clear = () => change({ q: "", kind: "", modes: "" });
+  const button = el(
+    "button",
+    { type: "button", id: `${what}-clear`, class: "plain-button", click: clear },
+    "Clear the filters",
+  );
+  const nothing =
+    what === "measured" ? "Nothing was measured on this set yet." : "No paper’s numbers are kept for this set.";
+  const words = filtered ? empty("No system passes the filters.", el("p", {}, button)) : empty(nothing);
+  return el(
+    "section",
+    { class: "board", "aria-labelledby": `${what}-title` },
+    el("h2", { id: `${what}-title` }, title),
+    words,
+  );
 }

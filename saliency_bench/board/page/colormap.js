@@ -20,10 +20,10 @@ function linearRgb([lightness, a, b]) {
 /** The path at t in [0, 1], as OKLab inside sRGB. */
 function pathColour(t) {
   const lightness = 0.08 + 0.89 * t,
-    hue = ((288 + 178 * t ** 1.15) * Math.PI) / 180;
+    hue = ((288 + 176 * t) * Math.PI) / 180;
   const lab = (chroma) => [lightness, chroma * Math.cos(hue), chroma * Math.sin(hue)];
   let low = 0,
-    high = 0.05 + 0.19 * Math.sin(Math.PI * Math.min(1, t * 1.05));
+    high = 0.16 * Math.sin((Math.PI / 2) * Math.min(1, t / 0.35));
   if (inside(lab(high))) return lab(high);
   for (let i = 0; i < 24; i++) {
     const middle = (low + high) / 2;

@@ -67,7 +67,8 @@ function clipScores(entry, keys) {
   const value = (row, metric) => perVideo(row, metric)?.[(VIDEOS.get(row.videos_of) ?? []).indexOf(entry.video)];
   const metrics = BOARD.metrics.map((m) => m.name).filter((metric) => rows.some((row) => isNumber(value(row, metric))));
   if (!metrics.length) return "";
-  const lines = rows.map((row) => [row.label, ...metrics.map((metric) => score(value(row, metric)))]);
+  const lines = metrics.map((metric) => [metric, ...rows.map((row) => score(value(row, metric)))]);
   const title = "Scores on this video";
-  return scroller("viewer-scores", title, smallTable(title, ["System", ...metrics], lines, false));
+  const table = smallTable(title, ["Metric", ...rows.map((row) => row.label)], lines, false);
+  return scroller("viewer-scores", title, table);
 }
