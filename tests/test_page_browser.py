@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.page_browser import VIEWS, until
+from tests.page_sites import VIEWS, until
 
 pytest_plugins = ["tests.page_browser"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.page_browser import Site, until
+from tests.page_sites import Site, until
 
 pytest_plugins = ["tests.page_browser"]
 

@@ -26,9 +26,9 @@ from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
 
 SCHEMA = 1
-SCRIPTS = ("dom", "format", "data", "route", "controls", "chart", "bars", "details", "board_table", "board_state",
-           "board_view", "cost_view", "compare_view", "colormap", "atlas", "contour", "clips", "player", "transport",
-           "stage", "viewer_panel", "viewer_view", "systems_view", "about_view", "app")
+SCRIPTS = ("dom", "format", "data", "route", "controls", "chart", "bars", "details", "board_row", "board_table",
+           "board_state", "board_view", "cost_view", "compare_view", "colormap", "atlas", "contour", "clips", "player",
+           "transport", "stage", "viewer_panel", "viewer_view", "systems_view", "about_view", "app")
 COMPARED = ("difference", "low", "high", "probability", "p", "significant", "n")  # after the rows and the metric
 CLIP_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 

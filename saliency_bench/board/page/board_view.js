@@ -125,10 +125,6 @@ function finished(what, title, lead, all, state) {
   return { node, shown, of, what };
 }
 
-function systems(rows) {
-  return rows.filter((row) => !row.reference);
-}
-
 function emptyTable(what, title, filtered) {
   const clear = () => change({ q: "", kind: "", modes: "" });
   const button = el(

@@ -1,104 +1,74 @@
 /* Cost against score: what a better map costs in time, size or arithmetic. */
 const COST_AXES = [
-  ["ms", "Time", "ms a frame", (row) => row.ms_per_frame],
-  ["parameters", "Parameters", "parameters", (row) => row.parameters],
-  ["macs", "Multiply-adds", "multiply-adds a frame", (row) => row.macs],
+  { key: "ms", name: "Time", unit: "ms a frame", of: (row) => row.ms_per_frame },
+  { key: "parameters", name: "Parameters", unit: "parameters", of: (row) => row.parameters },
+  { key: "macs", name: "Multiply-adds", unit: "multiply-adds a frame", of: (row) => row.macs },
 ];
 
 function costView(main) {
-  main.append(
-    heading(
-      "Cost against score",
-      el(
-        "p",
-        { class: "sub" },
-        "Up and to the left is better. The line joins the systems that no other one beats at the same cost or less.",
-      ),
-    ),
-  );
-  const costed = (row) => !row.reference && COST_AXES.some((axis) => isNumber(axis[3](row)));
-  const sets = BOARD.datasets.map((d) => d.name).filter((name) => rowsOf(name, "measured").some(costed));
+  const lead = "The line joins the systems that no other one beats at the same cost or less.";
+  main.append(heading("Cost against score", el("p", { class: "sub" }, lead)));
+  const costed = (name) => systems(rowsOf(name, "measured")).some((row) => COST_AXES.some((axis) => axis.of(row) > 0));
+  const sets = BOARD.datasets.map((d) => d.name).filter(costed);
   if (!sets.length) return void main.append(empty("No measured row says what it costs yet."));
-  const dataset = param("set", sets),
-    protocol = param("protocol", protocolsOf(dataset));
-  const measured = rowsOf(dataset, "measured").filter((row) => row.protocol === protocol);
-  const present = COST_AXES.filter((axis) => measured.some((row) => !row.reference && isNumber(axis[3](row))));
-  const axis =
-    present.find(
-      ([key]) =>
-        key ===
-        param(
-          "cost",
-          present.map(([key]) => key),
-        ),
-    ) ?? COST_AXES[0];
-  const metrics = BOARD.metrics
-    .map((m) => m.name)
-    .filter((name) => measured.some((row) => isNumber(scoreOf(row, name).mean)));
-  const metric = param("metric", metrics);
-  const onAxis = measured.filter((row) => !row.reference && axis[3](row) > 0 && isNumber(scoreOf(row, metric).mean));
-  const devices = unique(onAxis.map((row) => row.device).filter(Boolean));
-  const device = axis[0] === "ms" && devices.length > 1 ? param("device", devices) : null;
-  const rows = onAxis.filter((row) => !device || row.device === device);
+  const state = costState(sets);
+  main.append(costControls(sets, state));
+  if (!state.rows.length) return void main.append(empty("No system here has both numbers."));
+  const { dataset, protocol, axis, metric, rows } = state;
+  const caption = [
+    `Measured on ${DATASETS.get(dataset).title || dataset} under ${protocol}.`,
+    "Whiskers are 95 % intervals over videos, dashed lines are references.",
+    axis.key === "ms" ? `Times are of ${state.device || "the device of each run"}.` : "",
+    `Costs are on a logarithmic axis; ${betterIsHigher(metric) ? "up" : "down"} and to the left is better.`,
+  ];
   main.append(
-    el(
-      "form",
-      { class: "controls", "aria-label": "Choose axes", submit: (event) => event.preventDefault() },
-      datasetChoice("cost-set", sets, dataset, (set) => change({ set, protocol: "", device: "" })),
-      protocolsOf(dataset).length > 1 &&
-        choice(
-          "cost-protocol",
-          "Protocol",
-          protocolsOf(dataset).map((p) => [p, p]),
-          protocol,
-          (p) => change({ protocol: p }),
-        ),
-      choice(
-        "cost-metric",
-        "Score",
-        metrics.map((m) => [m, m]),
-        metric,
-        (m) => change({ metric: m }),
-      ),
-      segments(
-        "cost-axis",
-        "Cost",
-        present.map(([key, text]) => [key, text]),
-        axis[0],
-        (cost) => change({ cost }),
-      ),
-      device &&
-        choice(
-          "cost-device",
-          "Device",
-          devices.map((d) => [d, d]),
-          device,
-          (d) => change({ device: d }),
-        ),
-    ),
-  );
-  if (!rows.length) return void main.append(empty("No system here has both numbers."));
-  const references = measured.filter((row) => row.reference && isNumber(scoreOf(row, metric).mean));
-  main.append(
-    el(
-      "figure",
-      {},
-      costChart(rows, references, metric, axis),
-      el(
-        "figcaption",
-        { class: "quiet" },
-        `Measured on ${DATASETS.get(dataset)?.title || dataset} under ${protocol}. ` +
-          `Whiskers are 95 % intervals over videos, dashed lines are references.`,
-        axis[0] === "ms" ? ` Times are of ${device ?? (devices[0] || "the device of each run")}.` : "",
-        " Costs are on a logarithmic axis.",
-      ),
-    ),
+    el("figure", {}, costChart(state), el("figcaption", { class: "quiet" }, caption.filter(Boolean).join(" "))),
     costTable(rows, metric, axis),
   );
   announce(`${plural(rows.length, "system")} in the chart`);
 }
 
-function costChart(rows, references, metric, [, name, unit, cost]) {
+/** What the address asks of the chart: rows with a cost and a score, on one device where time is the cost. */
+function costState(sets) {
+  const dataset = param("set", sets),
+    protocols = protocolsOf(dataset),
+    protocol = param("protocol", protocols);
+  const measured = rowsOf(dataset, "measured").filter((row) => row.protocol === protocol);
+  const has = (metric) => measured.some((row) => isNumber(scoreOf(row, metric).mean));
+  const metrics = BOARD.metrics.map((m) => m.name).filter(has),
+    metric = param("metric", metrics);
+  const present = COST_AXES.filter((axis) => systems(measured).some((row) => axis.of(row) > 0));
+  const key = param(
+    "cost",
+    present.map((axis) => axis.key),
+  );
+  const axis = COST_AXES.find((one) => one.key === key) ?? COST_AXES[0];
+  const scored = measured.filter((row) => isNumber(scoreOf(row, metric).mean));
+  const onAxis = systems(scored).filter((row) => axis.of(row) > 0);
+  const devices = axis.key === "ms" ? unique(onAxis.map((row) => row.device).filter(Boolean)) : [];
+  const device = param("device", devices);
+  const rows = onAxis.filter((row) => !device || row.device === device);
+  const references = scored.filter((row) => row.reference);
+  return { dataset, protocols, protocol, metrics, metric, present, axis, devices, device, rows, references };
+}
+
+function costControls(sets, state) {
+  const same = (list) => list.map((value) => [value, value]);
+  const costs = state.present.map((axis) => [axis.key, axis.name]);
+  return el(
+    "form",
+    { class: "controls", "aria-label": "Choose axes", submit: (event) => event.preventDefault() },
+    datasetChoice("cost-set", sets, state.dataset, (set) => change({ set, protocol: "", device: "" })),
+    state.protocols.length > 1 &&
+      choice("cost-protocol", "Protocol", same(state.protocols), state.protocol, (protocol) => change({ protocol })),
+    choice("cost-metric", "Score", same(state.metrics), state.metric, (metric) => change({ metric })),
+    segments("cost-axis", "Cost", costs, state.axis.key, (cost) => change({ cost })),
+    state.devices.length > 1 &&
+      choice("cost-device", "Device", same(state.devices), state.device, (device) => change({ device })),
+  );
+}
+
+function costChart({ rows, references, metric, axis: { name, unit, of: cost } }) {
   const width = chartWidth(1280),
     height = Math.round(Math.min(600, Math.max(360, width * 0.5)));
   const box = { left: 52, right: width - 16, top: 36, bottom: height - 52 };
@@ -179,7 +149,7 @@ function frontier(rows, metric, cost) {
   return cheapFirst.filter((row, i) => cheapFirst.slice(0, i).every((cheaper) => value(cheaper) < value(row)));
 }
 
-function costTable(rows, metric, [, name, unit, cost]) {
+function costTable(rows, metric, { name, unit, of: cost }) {
   const lines = [...rows]
     .sort((a, b) => cost(a) - cost(b))
     .map((row) => {

@@ -26,9 +26,14 @@ function unique(values) {
   return [...new Set(values)];
 }
 
-/** The rows of a set, by source; references last. */
+/** The rows of a set from one source. */
 function rowsOf(dataset, source) {
   return BOARD.rows.filter((row) => row.dataset === dataset && row.source === source);
+}
+
+/** Rows that are ranked: all but the references. */
+function systems(rows) {
+  return rows.filter((row) => !row.reference);
 }
 
 /** Protocols of a set's measured rows, the one with most rows first. */

@@ -39,7 +39,7 @@ function rowFacts(row) {
 
 function trainingWords(row) {
   if (row.untrained) return "untrained: its weights are as they were drawn";
-  if (row.zero_shot === null) return null;
+  if (typeof row.zero_shot !== "boolean") return null;
   return row.zero_shot
     ? "zero-shot: these weights never saw this data set"
     : "trained on this data set's training part";
