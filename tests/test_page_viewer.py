@@ -41,7 +41,7 @@ def viewer(sites, open_):
         query = "&".join(f"{name}={value}" for name, value in values.items())
         tab = open_(f"{sites['small'].url}#/viewer?{query}")
         until(tab, "document.querySelector('#viewer-stage video')?.readyState >= 3")
-        until(tab, "document.querySelector('.tag.right')?.textContent")
+        until(tab, "document.querySelector('.viewer').getAttribute('aria-busy') === 'false'")
         return tab
 
     return viewer
@@ -59,11 +59,10 @@ def heat(tab):
 
 
 def changes(tab, act):
-    """Whether the canvas differs after `act`."""
-    before = heat(tab)
+    """Do `act` and wait until the canvas differs."""
+    tab.evaluate(f"window.before = {PIXELS}")
     act()
-    tab.wait_for_timeout(50)
-    return heat(tab) != before
+    until(tab, f"{PIXELS} !== window.before")
 
 
 @pytest.mark.parametrize("frame", [0, 7, 23])
@@ -124,21 +123,21 @@ def test_systems_are_switched_and_swapped(sites, viewer):
     tab, ids = viewer(view="left", frame=3), sites["small"].board["clips"][0]["rows"]
     labels = {r["id"]: r["label"] for r in sites["small"].board["rows"]}
     assert tab.text_content(".tag.left") == labels[ids[0]]
-    assert changes(tab, lambda: tab.select_option("#viewer-left", ids[3]))
+    changes(tab, lambda: tab.select_option("#viewer-left", ids[3]))
     assert tab.text_content(".tag.left") == labels[ids[3]]
     tab.focus("#viewer-scrub")
-    assert changes(tab, lambda: tab.keyboard.press("x"))
+    changes(tab, lambda: tab.keyboard.press("x"))
     assert tab.text_content(".tag.right") == labels[ids[3]] and tab.input_value("#viewer-left") == ids[1]
-    assert changes(tab, lambda: tab.get_by_role("radio", name="Right only").check())
+    changes(tab, lambda: tab.get_by_role("radio", name="Right only").check())
 
 
 def test_the_wipe_moves_by_keyboard_and_by_hand(viewer):
     tab = viewer(frame=3)
     tab.focus("#viewer-wipe")
-    assert changes(tab, lambda: [tab.keyboard.press("ArrowRight") for _ in range(20)])
+    changes(tab, lambda: [tab.keyboard.press("ArrowRight") for _ in range(20)])
     assert "70 %" in tab.get_attribute("#viewer-wipe", "aria-valuetext")
     box = tab.locator("#viewer-stage").bounding_box()
-    assert changes(tab, lambda: tab.mouse.click(box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2))
+    changes(tab, lambda: tab.mouse.click(box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2))
     assert int(tab.input_value("#viewer-wipe")) == pytest.approx(20, abs=3)
     until(tab, "location.hash.includes('wipe=2') || location.hash.includes('wipe=1')")
 
@@ -159,7 +158,8 @@ def test_without_strength_and_without_marks_the_video_is_bare(viewer):
     empty = """() => { const c = document.getElementById('viewer-canvas');
         return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.every(v => v === 0); }"""
     until(tab, f"({empty})()")
-    assert changes(tab, lambda: tab.check("#viewer-truth")) and changes(tab, lambda: tab.check("#viewer-fixations"))
+    changes(tab, lambda: tab.check("#viewer-truth"))
+    changes(tab, lambda: tab.check("#viewer-fixations"))
 
 
 def test_the_caption_in_force_is_shown(sites, viewer):
@@ -202,6 +202,16 @@ def test_a_clip_whose_file_is_gone_is_named(sites, open_, tmp_path):
     tab.get_by_text("is missing or broken").wait_for()
     assert [c for c in open_.complaints if "ERR_FILE_NOT_FOUND" not in c] == []
     open_.complaints.clear()
+
+
+def test_a_map_that_is_no_picture_is_told_and_the_others_are_shown(sites, open_, tmp_path):
+    small = sites["small"]
+    clip = {**small.clips[0], "maps": dict(small.clips[0]["maps"])}
+    first, second = small.board["clips"][0]["rows"][:2]
+    clip["maps"][first] = {**clip["maps"][first], "image": "data:image/png;base64,AAAA"}
+    tab = open_(f"{Site(tmp_path, {**small.board, 'clips': small.board['clips'][:1]}, [clip]).url}#/viewer")
+    tab.get_by_text("A map cannot be shown").wait_for()
+    changes(tab, lambda: tab.select_option("#viewer-left", second))
 
 
 def test_without_clips_the_page_says_how_to_get_them(sites, open_):

@@ -32,7 +32,7 @@ function viewerView(main) {
     .then(({ clip, truth }) => {
       if (closed) return;
       open = openClip(clip, entry, truth, room);
-      room.setAttribute("aria-busy", "false");
+      return open.fitted.then(() => room.setAttribute("aria-busy", "false"));
     })
     .catch((error) => {
       if (!closed) room.replaceChildren(empty("This clip cannot be shown.", el("p", {}, error.message)));
@@ -102,16 +102,22 @@ function openClip(clip, entry, truth, room) {
   const bar = transport(clip, player, step);
   const redraw = () => stage.draw(player.frame(), look);
 
-  /* The maps and names of both sides; what was chosen meanwhile wins over what loads late. */
+  /* The names and maps of both sides; what was chosen meanwhile wins over what loads late. */
   async function fit() {
-    for (const side of ["left", "right"]) {
+    const load = async (side) => {
       const key = look[side];
       tags[side].textContent = names.get(key);
       const atlas = await atlasOf(key);
       if (key === look[side]) stage.atlas(side, atlas);
-    }
+    };
     scores.replaceChildren(clipScores(entry, [look.left, look.right]));
+    await Promise.all([load("left"), load("right")]).catch((error) =>
+      complain(`A map cannot be shown: ${error.message}`),
+    );
     arrange();
+  }
+  function complain(text) {
+    if (stage.node.isConnected) stage.node.after(el("p", { class: "note doubt", role: "alert" }, text));
   }
   function arrange() {
     wipe.hidden = look.view !== "wipe";
@@ -145,10 +151,7 @@ function openClip(clip, entry, truth, room) {
   }
 
   player.video.addEventListener("click", player.toggle);
-  player.video.addEventListener("error", () => {
-    const lost = el("p", { class: "note doubt", role: "alert" }, "This browser cannot play the clip’s video.");
-    if (player.video.isConnected) stage.node.after(lost);
-  });
+  player.video.addEventListener("error", () => complain("This browser cannot play the clip’s video."));
   const keys = (event) => viewerKey(event, { step, swap, toggle: player.toggle });
   const panel = viewerPanel(sources, look, set);
   room.replaceChildren(
@@ -156,8 +159,7 @@ function openClip(clip, entry, truth, room) {
     el("div", { class: "side" }, panel, scores),
   );
   player.seek(Math.round(numberParam("frame", 0, clip.frames - 1, 0)));
-  fit();
-  return { redraw, close: player.close };
+  return { redraw, close: player.close, fitted: fit() };
 }
 
 function sourceName(id, name) {
