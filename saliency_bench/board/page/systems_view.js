@@ -8,7 +8,7 @@ const CARD_FIELDS = [
   ["code", "Code"],
   ["weights", "Weights"],
   ["training_data", "Training data"],
-  ["protocol", "Protocol of its paper"],
+  ["protocol", "Its protocol"],
   ["reported", "Reported in"],
 ];
 
