@@ -120,11 +120,11 @@ def test_a_model_a_data_set_a_protocol_and_a_metric_work_by_name_together(lab, t
 def test_a_protocol_measures_metrics_of_others_beside_the_headline_four(lab, tmp_path):
     record = run(Request("lab-model", ("V",), protocol="lab-v1", out=tmp_path), [toy_dataset(2, empty=(1,))])[0]
     plain = run(Request("lab-model", ("V",), out=tmp_path), [toy_dataset(2, empty=(1,))])[0]
-    assert list(record.frames)[2:-1] == [*HEADLINE, "lab-peak", "NSS/mit"]
-    assert record.frames[list(HEADLINE)].equals(plain.frames[list(HEADLINE)])
-    blank, peak = record.frames["frame"] == 1, record.frames["lab-peak"]
+    assert list(record.scores)[2:-1] == [*HEADLINE, "lab-peak", "NSS/mit"]
+    assert record.scores[list(HEADLINE)].equals(plain.scores[list(HEADLINE)])
+    blank, peak = record.scores["frame"] == 1, record.scores["lab-peak"]
     assert peak[blank].isna().all() and peak[~blank].between(0, 1).all()
-    assert np.allclose(record.frames["NSS/mit"], record.frames["NSS"], equal_nan=True)
+    assert np.allclose(record.scores["NSS/mit"], record.scores["NSS"], equal_nan=True)
 
 
 def test_a_metric_of_others_is_found_in_the_table_and_not_iterated_over(lab):

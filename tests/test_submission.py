@@ -59,9 +59,9 @@ def test_the_row_bears_the_submissions_name_and_mode_and_the_record_its_card(map
 
 
 def test_the_scores_do_not_depend_on_the_submission(maps, tmp_path):
-    before = scored(maps, tmp_path).frames
+    before = scored(maps, tmp_path).scores
     (maps / "submission.toml").write_text(WHOLE)
-    assert scored(maps, tmp_path).frames.equals(before)
+    assert scored(maps, tmp_path).scores.equals(before)
 
 
 def test_the_run_depends_on_the_name_and_on_the_maps_but_not_on_the_rest_of_the_card(maps, tmp_path):

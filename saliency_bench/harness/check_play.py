@@ -132,6 +132,7 @@ def held(model: Any, mode: str, n_frames: int, marks: tuple[int, ...] = MARKS) -
     assert isinstance(whole.frames, TinyFrames) and whole.audio is not None
     source, _ = whole.frames, whole.audio.samples  # sound is as long in every clip, and there before it is measured
     out, done, left = Held(), 0, list(marks)
+    gc.collect()  # what is garbage already must not go while this is measured
     tracemalloc.start()
     tracemalloc.reset_peak()
     try:
