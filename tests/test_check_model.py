@@ -153,6 +153,16 @@ def test_predict_must_be_an_iterator(gives, said):
     assert said in check_model(type("Listed", (Good,), {"predict": gives}), ["V"]).findings[0].said
 
 
+def test_a_generator_without_an_end_is_stopped():
+    def predict(self, clip):
+        while True:
+            yield from self.chunks(clip)
+
+    report = check_model(type("Endless", (Good,), {"predict": predict}), ["V"])
+    assert [f.rule for f in report.findings] == ["twice", "endless"]
+    assert "found 41 chunks for 20 frames and no end; stop at clip.n_frames" in report.findings[1].said
+
+
 def failing(message, modes=("V",)):
     def predict(self, clip):
         if clip.n_frames == 1:

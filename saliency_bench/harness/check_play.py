@@ -33,7 +33,11 @@ def play(model: Any, shown: Clip, note: Note) -> Maps:
     """The maps of a clip that can be used, by frame; what is wrong with any goes to `note`.  Raises `Failed`."""
     before = _contents(shown)
     maps: Maps = {}
-    for chunk in _chunks(model, shown, note):
+    for n, chunk in enumerate(_chunks(model, shown, note)):
+        if n > 2 * shown.n_frames:
+            note("endless", f"expected no more than a chunk a frame, found {n} chunks for {shown.n_frames} frames and "
+                 "no end; stop at clip.n_frames")
+            break
         for frame, map_ in _checked(chunk, shown, note):
             if frame in maps:
                 note("twice", f"expected every frame at most once, found frame {frame} twice; yield it once")
@@ -100,7 +104,7 @@ def described(error: BaseException, model: Any) -> str:
     if isinstance(error, UserError):
         return f"refused: {said}"
     home = getattr(sys.modules.get(getattr(model, "__module__", "")), "__file__", None)
-    stack = extract_tb(error.__traceback__)
+    stack = [f for f in extract_tb(error.__traceback__) if Path(f.filename).parent != Path(__file__).parent]
     own = [f for f in stack if f.filename == home] or stack[-1:]
     where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
     return f"failed: {type(error).__name__}: {said}{where}"
