@@ -49,7 +49,7 @@ def test_the_wheel_holds_weights_presets_and_cards(wheel):
                 for kind in ("safetensors", "toml")]
     for ending in ("tavdiff/nano.toml", "tavdiff/paper.toml", "tavdiff/card.toml", "baselines/cards/vinet.toml",
                    "py.typed", "templates/model/pyproject.toml.in", "templates/model/model.py.in",
-                   "templates/model/tests/test_model.py.in", *weights):
+                   "templates/model/test_model.py.in", *weights):
         assert any(n.endswith(ending) for n in names), ending
     assert sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if "weights/" in i.filename) < 12e6
 

@@ -19,7 +19,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
 
 FILES = {"pyproject.toml.in": "pyproject.toml", "model.py.in": "{module}.py",
-         "tests/test_model.py.in": "tests/test_{module}.py"}
+         "test_model.py.in": "tests/test_{module}.py"}
 
 
 def new_model(name: str, out: Path | None = None) -> list[str]:
