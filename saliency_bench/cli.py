@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from saliency_bench import __version__
 from saliency_bench.cli_data import data_app
 from saliency_bench.cli_leaderboard import leaderboard_app
 from saliency_bench.cli_models import metrics_app, models_app, protocols_app
@@ -21,6 +22,7 @@ from saliency_bench.cli_options import (
     Device,
     Fold,
     Json,
+    ModelName,
     Out,
     ProtocolName,
     Sets,
@@ -29,7 +31,9 @@ from saliency_bench.cli_options import (
     Weights,
     checked,
     err_console,
+    listed,
     model_options,
+    named,
     out_console,
     say,
     words,
@@ -37,22 +41,40 @@ from saliency_bench.cli_options import (
 from saliency_bench.cli_study import ablate, diagnose, train
 from saliency_bench.errors import UserError
 
-app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False,
-                  help="Benchmark and evaluation suite for text-audio-visual video saliency.")
-app.add_typer(data_app, name="data")
-app.add_typer(models_app, name="models")
-app.add_typer(leaderboard_app, name="leaderboard")
-app.add_typer(metrics_app, name="metrics")
-app.add_typer(protocols_app, name="protocols")
+SCORE, MAKE, LOOK = "Score systems", "Train and predict", "Data, models, boards"
+EPILOG = ("Start with `saliency-bench run tavdiff --modes TAV,AV`: it needs no data. Exit codes: 0 done, 1 a check "
+          "failed, 2 the input is wrong, 130 interrupted (the same command goes on). NO_COLOR is honoured.")
+
+app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
+                  help="Benchmark and evaluation suite for text-audio-visual video saliency: where people look in a "
+                       "video, from what it shows, what it sounds like and what is said about it.")
+for name, group in (("data", data_app), ("models", models_app), ("leaderboard", leaderboard_app),
+                    ("metrics", metrics_app), ("protocols", protocols_app)):
+    app.add_typer(group, name=name, rich_help_panel=LOOK)
 
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # of the click that typer uses, a copy of its own or not
 
 
-@app.command()
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def saliency_bench(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True,
+                                          callback=_version)] = False,
+) -> None: ...
+
+
+@app.command(rich_help_panel=SCORE)
 def run(
-    model: Annotated[str, typer.Argument(help="A registered model, e.g. tavdiff (see `models list`), or all.")],
+    model: Annotated[str, typer.Argument(help="A registered model, e.g. tavdiff (see `models list`), or all.",
+                                         autocompletion=named("models", "all"))],
     modes: Annotated[str, typer.Option(help="Comma-separated modes out of T(ext), A(udio), V(ideo).")] = "",
-    datasets: Annotated[str, typer.Option(help="Comma-separated names or folders.")] = "avt-causal",
+    datasets: Annotated[str, typer.Option(help="Comma-separated names or folders.",
+                                          autocompletion=listed("datasets"))] = "avt-causal",
     protocol: ProtocolName = "av6-clean",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps of a diffusion model.")] = None,
     weights: Weights = None,
@@ -104,7 +126,7 @@ def run(
     show(records, opened, out, as_json, out_console)
 
 
-@app.command()
+@app.command(rich_help_panel=SCORE)
 def score(
     maps: Annotated[Path, typer.Argument(help="Folder of maps (PNG, JPEG, NPY), a sub-folder a video.")],
     dataset: Annotated[str, typer.Option(help="Name or folder of the data set they predict.")],
@@ -128,11 +150,11 @@ def score(
     show(records, opened, out, as_json, out_console)
 
 
-for verb in (train, ablate, diagnose):
-    app.command()(verb)
+for verb, panel in ((diagnose, SCORE), (ablate, SCORE), (train, MAKE)):
+    app.command(rich_help_panel=panel)(verb)
 
 
-@app.command()
+@app.command(rich_help_panel=MAKE)
 def predict(
     video: Annotated[Path, typer.Argument(help="Any video file.")],
     out: Annotated[Path, typer.Option(help="The overlay video to write (mp4).")] = Path("overlay.mp4"),
@@ -160,9 +182,9 @@ def predict(
     say(done)
 
 
-@app.command("predict-set")
+@app.command("predict-set", rich_help_panel=MAKE)
 def predict_set(
-    model: Annotated[str, typer.Argument(help="A registered model.")],
+    model: ModelName,
     dataset: Annotated[str, typer.Option(help="Name or folder of the data set; its truth is not needed.")],
     out: Annotated[Path, typer.Option(help="Folder of the maps: <video>/0001.png, ...")],
     mode: Annotated[str, typer.Option(help="Modalities to show the model, e.g. V.")] = "",
@@ -191,7 +213,7 @@ def predict_set(
     say("\n".join(lines))
 
 
-@app.command()
+@app.command(rich_help_panel=MAKE)
 def caption(
     dataset: Annotated[str, typer.Argument(help="Name or folder of a data set.")],
     model: Annotated[str, typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from saliency_bench.cli_options import Device, Json, Sets, Weights, model_options, say, words
+from saliency_bench.cli_options import Device, Json, ModelName, Sets, Weights, model_options, say, words
 
 models_app = typer.Typer(no_args_is_help=True, help="List models, make a new one, check that it keeps the contract.")
 metrics_app = typer.Typer(no_args_is_help=True, help="List metrics.")
@@ -25,7 +25,7 @@ def models_list(as_json: Json = False) -> None:
 
 
 @models_app.command("info")
-def models_info(name: Annotated[str, typer.Argument(help="A registered model.")], as_json: Json = False) -> None:
+def models_info(name: ModelName, as_json: Json = False) -> None:
     """All that is known of a model: paper, code, weights, protocol, parameters."""
     from saliency_bench.report.cards import info, info_text
 
@@ -69,7 +69,7 @@ def models_new(
 
 @models_app.command("check")
 def models_check(
-    name: Annotated[str, typer.Argument(help="A registered model.")],
+    name: ModelName,
     modes: Annotated[str, typer.Option(help="Comma-separated modes; all by default.")] = "",
     settings: Sets = None,
     weights: Weights = None,

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from saliency_bench import registry
 from saliency_bench.errors import UserError
 from saliency_bench.files import file_sha256
 
 out_console, err_console = Console(), Console(stderr=True)
 
+
+
+def named(kind: str, *more: str) -> Callable[[str], list[str]]:
+    """Completion of a registered name, or of one of `more`, in the shell."""
+    def complete(incomplete: str) -> list[str]:
+        return sorted(name for name in (*registry.names(kind), *more) if name.startswith(incomplete))
+
+    return complete
+
+
+def listed(kind: str) -> Callable[[str], list[str]]:
+    """Completion of the last of comma-separated registered names."""
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [before + comma + name for name in named(kind)(last)]
+
+    return complete
+
+
+ModelName = Annotated[str, typer.Argument(help="A registered model, see `models list`.",
+                                          autocompletion=named("models"))]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the model.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -26,7 +49,8 @@ DataRoot = Annotated[Path | None, typer.Option(
 Weights = Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")]
 Sha256 = Annotated[str, typer.Option("--sha256", help="SHA-256, or at least 8 first digits of it, that the weights "
                                                       "file must have.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1 or vinet-v1.")]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1, vinet-v1 or a plug-in's "
+                                           "(`protocols list`).", autocompletion=named("protocols"))]
 
 
 def say(text: str) -> None:

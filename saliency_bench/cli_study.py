@@ -13,6 +13,7 @@ from saliency_bench.cli_options import (
     Device,
     Fold,
     Json,
+    ModelName,
     Out,
     ProtocolName,
     Sets,
@@ -119,7 +120,7 @@ def ablate(
 
 
 def diagnose(
-    model: Annotated[str, typer.Argument(help="A registered model.")],
+    model: ModelName,
     modes: Annotated[str, typer.Option(help="Comma-separated modes.")] = "",
     dataset: Annotated[str, typer.Option(help="Name or folder of a data set.")] = "avt-causal",
     weights: Weights = None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from saliency_bench import registry
+from saliency_bench import __version__, registry
 from saliency_bench.data.media import probe, read_audio, write_video
 from saliency_bench.data.stavis import StavisWriter
 from tests.toys import ToyFrames, ToyTruth
@@ -354,3 +357,29 @@ def test_the_ucf_sample_scores_its_own_maps_with_cc_1(type_, tmp_path):
     row = json.loads(text)["rows"][0]
     assert code == 0 and row["metrics"]["CC"]["mean"] == pytest.approx(1, abs=1e-6) and row["n_frames"] == 54
     refused(type_("run", "tavdiff", "--modes", "TAV", "--datasets", root, "--out", tmp_path), "sound", "--modes V")
+
+
+def test_the_version_and_the_exit_codes_can_be_read(type_):
+    assert type_("--version")[:2] == (0, f"{__version__}\n")
+    code, out, _ = type_("--help")
+    assert code == 0 and "Exit codes: 0 done, 1 a check failed, 2 the input is wrong, 130" in " ".join(out.split())
+
+
+def test_no_colour_is_written_where_none_is_wanted(tmp_path):
+    command = [sys.executable, "-m", "saliency_bench", "run", "tavdif"]
+    wanted = {**os.environ, "FORCE_COLOR": "1"}
+    coloured, plain = (subprocess.run(command, env={**wanted, **more}, capture_output=True, text=True).stderr
+                       for more in ({}, {"NO_COLOR": "1"}))
+    assert "\x1b[31m" in coloured and "\x1b[31m" not in plain and "did you mean tavdiff" in plain
+
+
+@pytest.mark.parametrize(("typed", "offered"), [
+    ("run tav", ["tavdiff"]), ("run al", ["all"]), ("run tavdiff --protocol st", ["stavis-v1"]),
+    ("models info vin", ["vinet", "vinet_s"]), ("run itti --datasets x,avt", ["x,avt-causal"])])
+def test_the_shell_completes_names(typed, offered):
+    words = f"saliency-bench {typed}"
+    env = {**os.environ, "_SALIENCY_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": words,
+           "COMP_CWORD": str(len(words.split()) - 1)}
+    code = "import sys; sys.argv = ['saliency-bench']; from saliency_bench.cli import main; main()"
+    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert found.stdout.split() == offered
