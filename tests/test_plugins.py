@@ -13,6 +13,7 @@ import pytest
 
 import saliency_bench
 from saliency_bench import registry
+from saliency_bench.board.records import load
 from saliency_bench.data.resolve import resolve, resolve_training
 from saliency_bench.errors import UserError
 from saliency_bench.harness import provenance
@@ -125,6 +126,16 @@ def test_a_protocol_measures_metrics_of_others_beside_the_headline_four(lab, tmp
     blank, peak = record.scores["frame"] == 1, record.scores["lab-peak"]
     assert peak[blank].isna().all() and peak[~blank].between(0, 1).all()
     assert np.allclose(record.scores["NSS/mit"], record.scores["NSS"], equal_nan=True)
+
+
+def test_what_a_protocol_measures_besides_is_in_tables_and_records(lab, type_, tmp_path):
+    runs = tmp_path / "runs"
+    code, out, _ = type_("run", "lab-model", "--datasets", "lab-set", "--protocol", "lab-v1", "--out", runs)
+    assert code == 0 and "| lab-peak" in out
+    code, out, _ = type_("leaderboard", "add", runs, "--root", tmp_path)
+    assert code == 0 and "added" in out
+    kept = {row.spec.model: row for row in load(tmp_path)}["lab-model"]
+    assert 0 < kept.metric("lab-peak")["mean"] < 1
 
 
 def test_a_metric_of_others_is_found_in_the_table_and_not_iterated_over(lab):

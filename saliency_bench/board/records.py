@@ -23,7 +23,6 @@ from saliency_bench.files import write_atomic
 from saliency_bench.harness.record import REFERENCES, Scores
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.summary import Summary, check_schema, dump, read_object, read_summary, tally
-from saliency_bench.protocol import HEADLINE
 from saliency_bench.schema import validated
 
 FOLDER = "records"
@@ -51,7 +50,7 @@ class Measured(Scores):
         self.problems, self.notes = tuple(entry.problems), dict(entry.notes)
         self.times = {v.video: v.times for v in entry.videos if v.times > 1}
         names = pd.Index([v.video for v in entry.videos], name="video")
-        means = {m: [v.scores[m][0] for v in entry.videos] for m in HEADLINE}
+        means = {m: [v.scores[m][0] for v in entry.videos] for m in entry.metrics}
         self._videos = pd.DataFrame(means, index=names, dtype=np.float64)
 
     @property
@@ -126,7 +125,7 @@ def _of_run(run: Path) -> Entry:
                         "trained ones")
     store = Store(run.parent, found.spec)
     videos = [v.video for v in found.videos]
-    again = tally(store.scores(videos), {v.video: v.times for v in found.videos})
+    again = tally(store.scores(videos), list(found.metrics), {v.video: v.times for v in found.videos})
     for kept, made in zip(found.videos, again, strict=True):
         if kept != made:
             raise UserError(f"{run / 'record.json'}: videos.{kept.video}: its scores are not those in scores/; run the "

@@ -87,7 +87,7 @@ class Scores(ABC):
 class Record(Scores):
     """Scores of one run over one data set under one protocol.
 
-    scores   : a row a frame: video, frame (0-based), the headline metrics, note
+    scores   : a row a frame: video, frame (0-based), the headline metrics and others of the protocol, note
     losses   : frames that could not be scored because of the files, with the reason
     """
 
@@ -100,8 +100,13 @@ class Record(Scores):
     times: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def measured(self) -> list[str]:
+        """The metrics of the frames: the headline ones, then what the protocol measures beside them."""
+        return [column for column in self.scores.columns if column not in ("video", "frame", "note")]
+
+    @property
     def videos(self) -> pd.DataFrame:
-        return self.scores.groupby("video", sort=False)[list(HEADLINE)].mean()
+        return self.scores.groupby("video", sort=False)[self.measured].mean()
 
     @property
     def n_frames(self) -> int:
@@ -110,7 +115,7 @@ class Record(Scores):
 
     def pooled(self) -> dict[str, float | None]:
         """Mean over all frames whatever their video."""
-        return {m: float(v) if np.isfinite(v) else None for m, v in self.scores[list(HEADLINE)].mean().items()}
+        return {m: float(v) if np.isfinite(v) else None for m, v in self.scores[self.measured].mean().items()}
 
     def counts(self) -> dict[str, int]:
         notes = self.scores["note"].value_counts()
@@ -142,7 +147,7 @@ class Record(Scores):
             "model": self.spec.model, "mode": self.spec.mode, "dataset": self.spec.dataset,
             "split": self.spec.split, "protocol": self.spec.protocol, "weights": self.spec.weights or None,
             "n_videos": self.n_videos, "n_frames": self.n_frames,
-            "metrics": {m: self.metric(m) for m in HEADLINE}, "pooled": self.pooled(), "skill": skill,
+            "metrics": {m: self.metric(m) for m in self.measured}, "pooled": self.pooled(), "skill": skill,
             "counts": self.counts(), "coverage": self.coverage()._asdict(), "notes": self.notes,
             "run_id": self.spec.run_id,
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -50,7 +50,7 @@ class VideoScores(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if set(self.scores) != set(HEADLINE):
+        if not set(HEADLINE) <= set(self.scores):
             raise ValueError(f"scores must be of {', '.join(HEADLINE)}, found {', '.join(self.scores)}")
         for metric, (mean, n) in self.scores.items():
             if (mean is None) != (n == 0) or n > self.frames:
@@ -109,10 +109,12 @@ class Summary(_Part):
         names = [v.video for v in self.videos]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"videos must hold each video once, found {twice} more than once")
-        for field in ("metrics", "pooled"):
-            if set(found := getattr(self, field)) != set(HEADLINE):
-                raise ValueError(f"{field} must be of {', '.join(HEADLINE)}, found {', '.join(found) or 'none'}")
-        for metric in HEADLINE:
+        measured = set(self.videos[0].scores) if self.videos else set(HEADLINE)
+        parts: dict[str, Iterable[str]] = {"metrics": self.metrics, "pooled": self.pooled}
+        for field, found in (parts | {f"videos.{v.video}": v.scores for v in self.videos}).items():
+            if set(found) != measured:
+                raise ValueError(f"{field} must be of {', '.join(sorted(measured))}, found {', '.join(found)}")
+        for metric in self.metrics:
             self._mean_of(f"metrics.{metric}.mean", self.metrics[metric].mean, metric, [v.times for v in self.videos])
             self._mean_of(f"pooled.{metric}", self.pooled[metric], metric, [v.scores[metric][1] for v in self.videos])
             m = self.metrics[metric]
@@ -139,19 +141,19 @@ def summary(record: Record) -> Summary:
     """What `record.json` holds of a record."""
     return Summary(
         schema=SCHEMA, run_id=record.spec.run_id, spec=record.spec, n_videos=record.n_videos, n_frames=record.n_frames,
-        metrics={m: Estimate(**record.metric(m)) for m in HEADLINE}, pooled=record.pooled(),
+        metrics={m: Estimate(**record.metric(m)) for m in record.measured}, pooled=record.pooled(),
         coverage=Covered(**record.coverage()._asdict()), counts=record.counts(), notes=record.notes,
         problems=list(record.problems), missing=record.missing(),
         losses=[LostFrames(**loss._asdict()) for loss in record.losses],
-        videos=tally(record.scores, record.times))
+        videos=tally(record.scores, record.measured, record.times))
 
 
-def tally(frames: pd.DataFrame, times: Mapping[str, int]) -> list[VideoScores]:
+def tally(frames: pd.DataFrame, metrics: Sequence[str], times: Mapping[str, int]) -> list[VideoScores]:
     """Frames (as in `Record.scores`) -> a row a video; `times`: how often a video counts, where not once."""
     tables = frames.groupby("video", sort=False)
-    means, counts, sizes = tables[list(HEADLINE)].mean(), tables[list(HEADLINE)].count(), tables.size()
+    means, counts, sizes = tables[list(metrics)].mean(), tables[list(metrics)].count(), tables.size()
     return [VideoScores(video=video, frames=int(sizes[video]), times=times.get(video, 1), scores={
-        m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in HEADLINE}) for video in means.index]
+        m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in metrics}) for video in means.index]
 
 
 def dump(value: Summary) -> dict[str, Any]:

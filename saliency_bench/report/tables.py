@@ -29,11 +29,13 @@ def table(records: Sequence[Record], costs: bool = False) -> str:
             prediction and scoring
     """
     body = []
+    metrics = list(dict.fromkeys(m for record in records for m in record.measured))
     for record, row in zip(records, rows(records), strict=True):
         value = row["skill"]
-        body.append([record.spec.label, *(_cell(record.metric(m)) for m in HEADLINE), record.n_videos,
+        cells = [_cell(record.metric(m)) if m in record.measured else "" for m in metrics]
+        body.append([record.spec.label, *cells, record.n_videos,
                      record.n_frames, "" if value is None else f"{value:.2f}", *(_costs(record) if costs else ())])
-    heads = ["model", *HEADLINE, "videos", "frames", "skill", *(COSTS if costs else ())]
+    heads = ["model", *metrics, "videos", "frames", "skill", *(COSTS if costs else ())]
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 

@@ -1,0 +1,138 @@
+"""From runs to the page: what the viewer is given is the clip that was shown and the maps that were scored."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from saliency_bench.board.boards import boards
+from saliency_bench.board.build import boards_of
+from saliency_bench.board.clips import clip, clips_of
+from saliency_bench.board.page import write_page
+from saliency_bench.board.records import add
+from saliency_bench.board.site import page_data
+from saliency_bench.data.media import probe
+from saliency_bench.data.resolve import resolve
+from saliency_bench.harness.run import Request, run
+from saliency_bench.harness.store import Store
+from saliency_bench.harness.strip import MOST, Strip
+from saliency_bench.protocol import HEADLINE
+from tests.test_boards import NASTY, measured
+from tests.test_cli import refused, write_set
+from tests.toys import toy_dataset
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with a set, runs on it, and the leaderboard and page made of them."""
+    root = tmp_path_factory.mktemp("made")
+    write_set(root / "tiny")
+    run(Request("spectral_residual", ("V",), out=root / "runs"), resolve(str(root / "tiny")))
+    add(root / "runs", root)
+    return root
+
+
+@pytest.fixture
+def built(made, type_) -> tuple[Path, str]:
+    code, out, err = type_("leaderboard", "build", "--root", made, "--site", made / "site", "--runs", made / "runs",
+                           "--datasets", made / "tiny", "--clips", 2)
+    assert code == 0, err
+    return made / "site", out
+
+
+def content(script: Path) -> dict:
+    found = re.fullmatch(r"window\.boardClip\((.*)\);?\s*", script.read_text(), re.S)
+    return json.loads(found[1])
+
+
+def tiles(atlas: dict) -> np.ndarray:
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(atlas["image"].split(",")[1]))))
+    h, w, columns = atlas["height"], atlas["width"], atlas["columns"]
+    return np.stack([image[i // columns * h : (i // columns + 1) * h, i % columns * w : (i % columns + 1) * w]
+                     for i in range(len(atlas["frames"]))])
+
+
+def test_the_page_holds_the_clips_that_were_asked_for(built):
+    site, out = built
+    assert "3 files, 2 clips" in out and (site / "index.html").exists()
+    assert [p.name for p in sorted((site / "clips").iterdir())] == ["tiny-v0.js", "tiny-v1.js"]
+
+
+def test_a_clip_is_the_video_with_its_sound_truth_fixations_and_maps(built, made, tmp_path):
+    found = content(built[0] / "clips" / "tiny-v1.js")
+    sample = next(s for s in resolve(str(made / "tiny"))[0] if s.name == "v1")
+    (film := tmp_path / "clip.mp4").write_bytes(base64.b64decode(found["media"].split(",")[1]))
+    assert probe(film).n_frames == found["frames"] == 9 and found["sound"] and found["size"] == [32, 24]
+    assert found["captions"] == [[0, "a red circle"]] and len(found["fixations"]) == 9
+    gaze = sample.truth.gaze()[:, 4]
+    np.testing.assert_allclose(np.sort(found["fixations"][4], axis=0), np.sort(gaze, axis=0), atol=0.051)
+    density = sample.truth.frame(4).density
+    assert np.corrcoef(tiles(found["truth"])[4].ravel(), np.asarray(density, float).ravel())[0, 1] > 0.99
+    [row] = [row for board in boards_of(made) for row in board.rivals]
+    kept = Store(made / "runs", row.measured.spec).kept_strip("v1")
+    np.testing.assert_array_equal(tiles(found["maps"][row.id]), kept.maps)
+
+
+def test_the_data_says_of_every_row_what_the_board_says(made):
+    boards = boards_of(made)
+    data = page_data(boards)
+    rows = {row["id"]: row for row in data["rows"] if row["source"] == "measured"}
+    assert set(rows) == {row.id for board in boards for row in board.rows}
+    for board in boards:
+        for row in board.rows:
+            for metric in HEADLINE:
+                assert rows[row.id]["metrics"][metric]["mean"] == row.estimates[metric]["mean"]
+            videos = data["videos"][rows[row.id]["videos_of"]]
+            assert len(rows[row.id]["videos"]["CC"]) == len(videos) == 3
+    assert rows and "spectral_residual" in data["cards"] and json.dumps(data, allow_nan=False)
+
+
+def test_reported_rows_have_neither_n_nor_interval_and_say_how_they_were_scored():
+    rows = [row for row in page_data([])["rows"] if row["source"] == "reported"]
+    assert len(rows) == 10 * 6 + (3 + 2 + 4) * 2
+    assert all(row["n_videos"] is None and row["metrics"]["CC"]["low"] is None and row["notes"] for row in rows)
+    assert any(row["doubts"] for row in rows) and {row["protocol"] for row in rows} == {"as published"}
+
+
+def test_runs_that_are_gone_or_another_set_leave_the_viewer_empty_and_say_so(made, tmp_path):
+    boards = boards_of(made)
+    [tiny] = resolve(str(made / "tiny"))
+    clips, [said] = clips_of(boards, [tiny], tmp_path, 4)
+    assert not clips and said == f"tiny: no clips in the viewer, none of the 3 runs is in {tmp_path} with maps"
+    clips, [said] = clips_of(boards, [toy_dataset()], made / "runs", 4)
+    assert not clips and said == "toy: no clips in the viewer, no record is of these files"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_without_sound_words_or_frames_is_shown_all_the_same():
+    sample = toy_dataset(1, modalities="V").samples[0]
+    strip = Strip(np.arange(6), np.zeros((6, 4, 5), np.uint8))
+    entry, found = clip(sample, "a set/with: marks", {"r": strip})
+    assert entry["id"] == "a_set_with_marks-clip1" and not found["sound"] and found["captions"] == []
+    assert found["maps"]["r"]["columns"] == 6
+
+
+def test_a_long_film_has_no_fixations_and_fewer_maps():
+    sample = toy_dataset(1, n_frames=MOST + 1, modalities="V").samples[0]
+    _, found = clip(sample, "toy", {})
+    assert found["fixations"] == [] and len(found["truth"]["frames"]) == 1 + MOST // 2
+
+
+def test_hostile_names_reach_the_page_as_data(tmp_path):
+
+
+
+    write_page(page_data(boards([measured(NASTY, 0.5, dataset=NASTY)])), [], tmp_path)
+    assert "<script>alert" not in (tmp_path / "index.html").read_text()
+
+
+def test_what_is_wrong_with_the_request_is_said_in_one_line(made, type_, tmp_path):
+    refused(type_("leaderboard", "build", "--root", made, "--site", tmp_path, "--datasets", "nowhere"), "nowhere")
+    refused(type_("leaderboard", "serve", tmp_path / "none"), "none")
