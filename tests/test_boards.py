@@ -183,7 +183,7 @@ def test_two_rows_can_be_compared_either_way_round(rows):
     for a, b in zip(there.rows, back.rows, strict=True):
         assert (a["difference"], a["low"], a["high"]) == (-b["difference"], -b["high"], -b["low"])
         assert a["p"] == b["p"] and a["probability"] == pytest.approx(1 - b["probability"])
-    assert "P(good(AV) better)" in duel_text([there]) and len(scatter_csv([there]).splitlines()) == 1 + 4 * 12
+    assert "P(good(AV) ahead)" in duel_text([there]) and len(scatter_csv([there]).splitlines()) == 1 + 4 * 12
 
 
 def test_a_row_that_is_on_no_board_is_named(rows):

@@ -70,7 +70,7 @@ def duel_text(duels: Sequence[Duel]) -> str:
             mean, low, high = (number(c[k], "+.3f") for k in ("difference", "low", "high"))
             body.append([c["metric"], f"{mean} [{low}, {high}]", number(c["probability"], ".3f"), number(c["p"], ".4f"),
                          "yes" if c["significant"] else "no", c["n"]])
-        heads = ["", f"{a.label} - {b.label} [95 %]", f"P({a.label} better)", "p, corrected", "differ", "videos"]
+        heads = ["", f"{a.label} - {b.label} [95 %]", f"P({a.label} ahead)", "p, corrected", "differ", "videos"]
         parts.append(f"{board.dataset} ({board.split}), protocol {board.protocol}\n\n"
                      + tabulate(body, heads, tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts)

@@ -154,7 +154,7 @@ function verdict(a, b, metric, points) {
     el("p", {}, words),
     facts([
       ["95 % interval", pair && interval(pair.low, pair.high)],
-      [`Probability that ${a.label} is better`, pair && probability(pair.probability)],
+      [`P(${a.label} beats ${b.label}), share of draws of videos`, pair && probability(pair.probability)],
       ["p, corrected for all comparisons of its table", pair && probability(pair.p)],
       [`Videos on which ${a.label} is better`, `${wins} of ${points.length}${ties ? `, ${plural(ties, "tie")}` : ""}`],
       ["n", plural(pair ? pair.n : points.length, "video")],
