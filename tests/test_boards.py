@@ -15,7 +15,7 @@ import pytest
 from saliency_bench.board.boards import Board, boards
 from saliency_bench.board.build import FOLDER, build, check, pages
 from saliency_bench.board.duel import duel, duel_text, scatter_csv
-from saliency_bench.board.paper_tables import claims_page
+from saliency_bench.board.paper_tables import StudyPage, claims_page
 from saliency_bench.board.paper_tables import latex as paper_latex
 from saliency_bench.board.paper_tables import markdown as paper_markdown
 from saliency_bench.board.records import Entry, Measured
@@ -170,6 +170,13 @@ def test_measured_rows_stand_below_the_printed_ones_in_a_table_of_their_own():
     text = paper_markdown(reported_tables()[0], made)
     printed, below = text.split("## Measured here")
     assert "tavdiff" not in printed and "tavdiff(TAV)" in below and "stavis(AV)" in below
+
+
+def test_studies_that_answer_a_printed_table_are_named_below_it():
+    studies = [StudyPage("Tables I and II", "Modalities", "a/modes.md"), StudyPage("Table V", "Text", "a/text.md"),
+               StudyPage("Figure 5", "Steps", "a/steps.md")]
+    named = {t.facts.number: re.findall(r"a/\w+", paper_markdown(t, [], studies)) for t in reported_tables()}
+    assert named == {1: ["a/modes"], 2: ["a/modes"], 3: [], 4: [], 5: ["a/text"]}
 
 
 def test_claims_are_judged_on_the_page():

@@ -10,9 +10,11 @@ from tabulate import tabulate
 from saliency_bench.board import paper_tables, tables
 from saliency_bench.board.boards import Board, boards
 from saliency_bench.board.comparisons import STATISTICS
+from saliency_bench.board.paper_tables import StudyPage
 from saliency_bench.board.records import load
 from saliency_bench.board.reported import tables as reported_tables
 from saliency_bench.files import write_atomic
+from saliency_bench.harness.results import Results
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits, marked_md, md, number
 from saliency_bench.report.tables import KINDS
@@ -21,7 +23,7 @@ FOLDER, REPORTED = "boards", "reported"
 HEAD = "Made by `saliency-bench leaderboard build`; not to be edited by hand."
 
 
-def pages(measured: Sequence[Board]) -> dict[str, str]:
+def pages(measured: Sequence[Board], studies: Sequence[StudyPage] = ()) -> dict[str, str]:
     """{path in the folder of boards: text} of every table and of the index."""
     out: dict[str, str] = {}
     for board in measured:
@@ -29,8 +31,8 @@ def pages(measured: Sequence[Board]) -> dict[str, str]:
                 f"{board.name}.tex": tables.latex(board)}
     for table in reported_tables():
         name = f"{REPORTED}/{table.paper}-table-{table.facts.number}"
-        out |= {f"{name}.md": paper_tables.markdown(table, measured), f"{name}.csv": paper_tables.csv_text(table),
-                f"{name}.tex": paper_tables.latex(table)}
+        out |= {f"{name}.md": paper_tables.markdown(table, measured, studies),
+                f"{name}.csv": paper_tables.csv_text(table), f"{name}.tex": paper_tables.latex(table)}
     return {"README.md": index(measured), f"{REPORTED}/claims.md": paper_tables.claims_page(), **out}
 
 
@@ -69,10 +71,22 @@ def boards_of(root: Path) -> list[Board]:
     return boards(load(root))
 
 
+def studies_of(root: Path) -> list[StudyPage]:
+    """The measured ablations in `root`/ablations that answer a table of a paper."""
+    found = []
+    for path in sorted((root / "ablations").glob("*/ablation.json")):
+        for name, study in Results.load(path.parent).studies.items():
+            page = path.parent / f"{name}.md"
+            if study.paper and page.exists():
+                found.append(StudyPage(study.paper, f"{study.title} ({path.parent.name})",
+                                       page.relative_to(root).as_posix()))
+    return found
+
+
 def build(root: Path) -> tuple[list[Board], list[Path]]:
     """Write `root`/boards and remove what no record stands behind any more; the boards, and the files that changed."""
     measured, folder = boards_of(root), root / FOLDER
-    changed = differences(folder, wanted := pages(measured))
+    changed = differences(folder, wanted := pages(measured, studies_of(root)))
     for path in changed:
         name = path.relative_to(folder).as_posix()
         if name in wanted:
@@ -84,7 +98,7 @@ def build(root: Path) -> tuple[list[Board], list[Path]]:
 
 def check(root: Path) -> list[Path]:
     """The files of `root`/boards that a build would change."""
-    return differences(root / FOLDER, pages(boards_of(root)))
+    return differences(root / FOLDER, pages(boards_of(root), studies_of(root)))
 
 
 def differences(folder: Path, wanted: dict[str, str]) -> list[Path]:

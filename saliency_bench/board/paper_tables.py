@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tabulate import tabulate
 
@@ -17,8 +19,16 @@ from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits, marked_md, marked_tex, md, number, tex
 
 
-def markdown(table: Table, measured: Sequence[Board]) -> str:
-    """The printed table with its doubts and, below, what was measured on its data sets."""
+class StudyPage(NamedTuple):
+    """A measured ablation: what of the paper it answers ("Tables I and II"), its title, and its path below the root."""
+
+    answers: str
+    title: str
+    path: str
+
+
+def markdown(table: Table, measured: Sequence[Board], studies: Sequence[StudyPage] = ()) -> str:
+    """The printed table with its doubts and, below, what was measured on its data sets and in its manner elsewhere."""
     paper = papers()[table.paper].facts
     title = f"# {md(table.label)} of {md(paper.title)} ({paper.year}): reported"
     lines = [title, "", f"{md(table.facts.caption)} {md(table.source)}. These numbers were copied, not measured here; "
@@ -35,12 +45,14 @@ def markdown(table: Table, measured: Sequence[Board]) -> str:
     for protocol in dict.fromkeys(board.protocol for board in boards):
         lines += [f"Protocol {md(protocol)}:", "", _measured([b for b in boards if b.protocol == protocol]), ""]
     if not boards:
-        modes = ",".join(dict.fromkeys(paper.rows[row].mode for row in table.facts.rows if paper.rows[row].system ==
-                                       "tavdiff"))
         lines += ["Nothing yet. With the data at hand:", "", "```",
-                  f"saliency-bench run tavdiff --modes {modes} --datasets {','.join(table.facts.datasets)} "
-                  "--data-root DIR --weights FILE",
-                  "saliency-bench leaderboard add runs && saliency-bench leaderboard build", "```"]
+                  f"saliency-bench run tavdiff --modes TAV --datasets {','.join(table.facts.datasets)} --data-root DIR "
+                  "--weights FILE", "saliency-bench leaderboard add runs && saliency-bench leaderboard build", "```"]
+    numeral = table.label.removeprefix("Table ")
+    same = [s for s in studies if s.answers.startswith("Table") and numeral in re.findall(r"\b[IVX]+\b", s.answers)]
+    if same:
+        lines += ["", "## The same question, measured on other data", "",
+                  *(f"- [{md(study.title)}](../../{study.path})" for study in same)]
     return "\n".join(lines) + "\n"
 
 
