@@ -39,7 +39,7 @@ def train(
     data_root: DataRoot = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds of the videos; the recipe's by default.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, in place of epochs.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.0, help="Measure the speed, then choose the steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Measure the speed, then choose the steps.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Windows a step; the recipe's by default.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW; the recipe's by default.")] = None,
     average: Annotated[float | None, typer.Option(
@@ -71,8 +71,13 @@ def train(
                     {k: v for k, v in given.items() if v is not None}, seed, choose_device(device), workers, out, init,
                     tuple(words(init_parts, "--init-parts")) if init_parts else (), pretrain, model_options(settings),
                     resume)
-    with TrainBar(err_console) as bar:
-        trained = train_model(wanted, bar)
+    try:
+        with TrainBar(err_console) as bar:
+            trained = train_model(wanted, bar)
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            err_console.print(str(stop), soft_wrap=True, highlight=False, markup=False)
+        raise
     path = trained.weights
     if not trained.new_steps:
         out_console.print(f"{path.parent}: this training was complete ({trained.steps} steps); nothing was done",

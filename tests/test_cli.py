@@ -158,6 +158,7 @@ def test_videos_that_lack_a_modality_are_left_out_of_every_mode_where_that_is_as
     (["train", "centre", "--steps", "3"], ["cannot be trained"]),
     (["train", "tavdiff", "--steps", "3", "--learning-rate", "0"], ["learning_rate"]),
     (["train", "tavdiff", "--minutes", "inf"], ["--minutes inf"]),
+    (["train", "tavdiff", "--minutes", "-1"], ["--minutes -1: expected a positive number of minutes"]),
     (["run", "centre", "--set", "spread=abc"], ["spread", "'abc'"]),
     (["run", "centre", "--set", "size=3"], ["size"]),
     (["run", "maps", "--set", "root=."], ["no model is called 'maps'"]),

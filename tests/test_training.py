@@ -1,6 +1,7 @@
 """The training loop: what it holds out, how the rate follows, what it keeps, how it goes on."""
 
 import json
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -186,23 +187,106 @@ def test_the_best_weights_without_average_are_those_of_that_step(tmp_path, monke
     assert best.read_bytes() == short.read_bytes()
 
 
-@pytest.mark.parametrize("settings", [
-    {"schedule": "plateau", "patience": 0, "keep": "best"}, {"average": 0.9}, {"precision": "bf16"},
-    {"precision": "fp16"}], ids=str)
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, settings):
+class Killed(BaseException):
+    """The end of a process that nobody asked."""
+
+
+def stop(error: type[BaseException], at: int):
+    """A report that raises `error` after step `at`."""
+    def report(state):
+        if state.step == at:
+            raise error
+    return report
+
+
+@pytest.mark.parametrize("words", [
+    {"settings": {"schedule": "plateau", "patience": 0, "keep": "best"}}, {"settings": {"average": 0.9}},
+    {"settings": {"precision": "bf16"}}, {"settings": {"precision": "fp16"}},
+    {"model": "avinet", "preset": "nano_tf", "mode": "AV"},  # has dropout
+], ids=str)
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, words):
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
-
-    def die(state):
-        if state.step == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(wanted(tmp_path / "cut", settings=settings), die)
-    cut = train(wanted(tmp_path / "cut", settings=settings, resume=True))
-    whole = train(wanted(tmp_path / "whole", settings=settings))
+    with pytest.raises(Killed):
+        train(wanted(tmp_path / "cut", **words), stop(Killed, 5))
+    cut = train(wanted(tmp_path / "cut", resume=True, **words))
+    whole = train(wanted(tmp_path / "whole", **words))
     assert cut.new_steps == 4 and cut.weights.read_bytes() == whole.weights.read_bytes()
     for name in ("loss.csv", "held_out.csv"):
         assert (cut.weights.parent / name).read_bytes() == (whole.weights.parent / name).read_bytes()
+
+
+def test_dropout_is_another_one_at_every_step():
+    run = SimpleNamespace(spec=spec(seed=3), processes=SimpleNamespace(rank=0))
+    drawn = {}
+    for step, rank in ((0, 0), (1, 0), (0, 1)):
+        run.processes.rank = rank
+        training_loop.Run._seed(run, step)
+        drawn[step, rank] = float(torch.rand(1))
+    training_loop.Run._seed(SimpleNamespace(spec=run.spec, processes=SimpleNamespace(rank=0)), 0)
+    assert len(set(drawn.values())) == 3 and drawn[0, 0] == float(torch.rand(1))
+
+
+def test_ctrl_c_keeps_the_last_whole_step(tmp_path):
+    words = {"settings": {"average": 0.9}}
+    with pytest.raises(KeyboardInterrupt, match="the state after step 5 of 8 is kept"):
+        train(wanted(tmp_path / "cut", **words), stop(KeyboardInterrupt, 5))
+    cut = train(wanted(tmp_path / "cut", resume=True, **words))
+    assert cut.new_steps == 3
+    assert cut.weights.read_bytes() == train(wanted(tmp_path / "whole", **words)).weights.read_bytes()
+
+
+@pytest.mark.parametrize(("presses", "said", "kept"), [(1, "after step 1 of 8 is kept", 1), (2, "no step was kept", 0)])
+def test_ctrl_c_within_a_step_waits_for_its_end_and_a_second_one_does_not(tmp_path, presses, said, kept):
+    clip = Processes.clip
+
+    def press(self, *words):
+        for _ in range(presses):
+            signal.raise_signal(signal.SIGINT)
+        return clip(self, *words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Processes, "clip", press)
+        with pytest.raises(KeyboardInterrupt, match=said):
+            train(wanted(tmp_path))
+    assert len(list(tmp_path.rglob("checkpoint.pt"))) == kept
+    assert train(wanted(tmp_path, resume=True)).new_steps == 8 - kept
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_training_belongs_to_one_process_at_a_time(tmp_path):
+    def again(state):
+        with pytest.raises(UserError, match="expected no other process at this training") as error:
+            train(wanted(tmp_path, steps=2))
+        assert "\n" not in str(error.value)
+
+    assert train(wanted(tmp_path, steps=2), again).new_steps == 2
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/tavdiff.*cannot be made \(.*\); give another --out"):
+        train(wanted(tmp_path / "file"))
+
+
+def test_windows_to_learn_from_lie_inside_the_video():
+    dataset = listed()
+    for preset, reach in (({"window.first": "reverse", "window.target": 7}, range(7, 40)), ({}, range(4, 37))):
+        model = TAVDiffModel.create("TA", "nano", {"window.frames": 8, **preset})
+        items = Items(replace(dataset, samples=_Long(dataset.samples, 40)), model, spec())
+        targets = {int(items[i][0].index[0]) for i in range(80)}
+        assert targets <= set(reach) and min(targets) < reach[8] and max(targets) > reach[-8]
+
+
+class _Long:
+    """Samples whose clips say that they have `n` frames; only sound and caption are read."""
+
+    def __init__(self, samples, n):
+        self.samples, self.n = samples, n
+
+    def __getitem__(self, i):
+        sample = self.samples[i]
+        truth = SimpleNamespace(frame=lambda k: sample.truth.frame(k % sample.clip.n_frames))
+        return SimpleNamespace(name=sample.name, clip=replace(sample.clip, n_frames=self.n), truth=truth)
 
 
 def test_half_precision_is_recorded_and_other_than_single(tmp_path):

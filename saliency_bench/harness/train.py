@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from saliency_bench.data.clip import parse_mode
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.data.resolve import resolve_training
 from saliency_bench.errors import UserError
-from saliency_bench.files import sweep, write_json
+from saliency_bench.files import claimed, sweep, write_json
 from saliency_bench.harness.processes import Processes
 from saliency_bench.harness.provenance import provenance
 from saliency_bench.harness.run import check_modalities, fold_name
@@ -84,7 +86,8 @@ def train(wanted: Wanted, progress: Report = lambda state: None) -> Trained:
     if sum(x is not None for x in (wanted.steps, wanted.epochs, minutes)) > 1:
         raise UserError("train: give one of --steps, --epochs and --minutes")
     if minutes is not None and not 0 < minutes < 1e5:
-        raise UserError(f"--minutes {minutes}: expected a positive number of minutes")
+        raise UserError(f"--minutes {minutes:g}: expected a positive number of minutes, below 100,000; give one, or "
+                        "--steps or --epochs")
     wanted = replace(wanted, mode=parse_mode(wanted.mode))
     factory = registry.load("models", wanted.model)
     if not hasattr(factory, "create"):
@@ -110,17 +113,40 @@ def train(wanted: Wanted, progress: Report = lambda state: None) -> Trained:
     processes = Processes(wanted.device, spec.precision)
     if spec.batch % processes.count:
         raise UserError(f"--batch {spec.batch}: expected a multiple of the {processes.count} processes")
-    weights = folder / f"{spec.preset}-{spec.mode}.safetensors"
-    if minutes is not None and known is None:
-        trial = Run(factory, spec, dataset, processes, wanted.init)
-        steps = processes.agree(_steps_for(minutes, trial, wanted.workers))
-        spec = spec.model_copy(update={"steps": steps})
-    run = Run(factory, spec, dataset, processes, wanted.init)
-    if processes.first:
-        sweep(folder)
-        write_json(folder / "spec.json", spec.model_dump(mode="json"))
-    processes.wait()
-    return _train(run, folder, weights, wanted.workers, progress)
+    with _alone(folder) if processes.first else nullcontext():
+        if _known_spec(folder) != known:
+            raise UserError(_busy(folder))
+        if minutes is not None and known is None:
+            trial = Run(factory, spec, dataset, processes, wanted.init)
+            steps = processes.agree(_steps_for(minutes, trial, wanted.workers))
+            spec = spec.model_copy(update={"steps": steps})
+        run = Run(factory, spec, dataset, processes, wanted.init)
+        processes.wait()
+        if processes.first:
+            sweep(folder)
+            write_json(folder / "spec.json", spec.model_dump(mode="json"))
+        processes.wait()
+        return _train(run, folder, folder / f"{spec.preset}-{spec.mode}.safetensors", wanted.workers, progress)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of a training, which is made; raises `UserError` where another process does, or it cannot be."""
+    lock = folder / ".lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another --out") from None
+    with claimed(lock, wait=False) as mine:
+        if not mine:
+            raise UserError(_busy(folder))
+        yield
+
+
+def _busy(folder: Path) -> str:
+    return (f"{folder}: expected no other process at this training, found one that works on it; let it end, or give "
+            "another --out or --seed")
 
 
 def _spec(wanted: Wanted, recipe: Recipe, dataset: Dataset, start: str, known: TrainSpec | None) -> TrainSpec:

@@ -4,7 +4,8 @@ Every step is a function of (seed, step); the checkpoint holds the rest, so a tr
 the weights it would have had (bitwise on one CPU with the same number of threads).
 
 Started by `accelerate launch` or torchrun the loop runs in several processes, of which each sees its share of
-every batch; it is the same training, since what is random belongs to the windows.  Only the first one writes.
+every batch; it is the same training, since what is random belongs to the windows, but for dropout, which belongs to
+(seed, step, process).  Only the first one writes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import io
 import math
 import re
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +57,10 @@ Report = Callable[[State], None]
 
 class TrainingDiverged(UserError):
     """What a user is told of a training that diverged."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A training that was interrupted; says what is kept of it."""
 
 
 class Diverged(ArithmeticError):
@@ -148,6 +156,7 @@ class Run:
         if (rate := rate_at(step, self.spec)) is not None:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
+        self._seed(step)
         device, parts = self.processes.device, self.spec.accumulate
         target, each = replace(target, progress=step / self.spec.steps), len(batch) // parts
         self.optimiser.zero_grad(set_to_none=True)
@@ -173,6 +182,14 @@ class Run:
                 else:
                     self.average[key].copy_(value)
         return float(loss)
+
+    def _seed(self, step: int) -> None:
+        """Seed what a network itself draws in training mode (dropout), on every device.
+
+        Each process sees other windows, and so draws other masks: they differ by rank, as the weights must not.
+        """
+        torch.manual_seed(int(np.random.SeedSequence([self.spec.seed, 4, step, self.processes.rank])
+                              .generate_state(1, np.uint64)[0]))
 
     @torch.no_grad()
     def check(self, step: int, workers: int, log: TrainingLog) -> None:
@@ -231,39 +248,81 @@ class Run:
 
 
 def loop(run: Run, folder: Path, workers: int, report: Report) -> None:
-    """Train from where the run is to the last step, with checkpoints in `folder`; then the model has its weights."""
+    """Train from where the run is to the last step, with checkpoints in `folder`; then the model has its weights.
+
+    Interrupted by Ctrl-C it ends the step that it is in, keeps the state and raises `Stopped`.  A second Ctrl-C does
+    not wait, and loses what came after the last checkpoint.
+    """
     spec, processes, path = run.spec, run.processes, folder / "checkpoint.pt"
     first = kept = len(run.losses)
     spent, waited = run.seconds, run.waited
     started = saved = time.perf_counter()
     windows = batches(run.items, workers, first, processes.rank, processes.count)
-    with TrainingLog(folder, processes.first, first) as log:
-        for step in range(first, spec.steps):
-            before = time.perf_counter()
-            batch = next(windows)
-            waited += time.perf_counter() - before
-            try:
-                run.losses.append(run.step(step, *batch))
-                done = step + 1
-                if len(run.held_out) and (done % spec.check == 0 or done == spec.steps):
-                    run.check(done, workers, log)
-            except Diverged as error:
-                left = f"the state after step {kept} is kept in {path}" if kept else "nothing was saved before"
-                raise TrainingDiverged(f"{folder}: the training diverged at step {step + 1} of {spec.steps} ({error}); "
-                                       f"{left}; lower the rate (--set training.learning_rate=...) and give another "
-                                       "--out") from None
-            now = time.perf_counter()
-            run.seconds, run.waited = spent + now - started, waited
-            state = State(done, spec.steps, float(np.mean(run.losses[-50:])), run.rate,
-                          (done - first) * spec.batch / (now - started), spec.batch, waited / run.seconds,
-                          run.checks[-1].loss if run.checks else None)
-            report(state)
-            log.step(state)
-            if now - saved > CHECKPOINT_SECONDS or done == spec.steps:
-                if processes.first:
-                    write_checkpoint(path, run.state())
-                saved, kept = now, done
+    whole = True  # whether the run is between two steps, so that its state can be kept
+
+    def keep() -> None:
+        nonlocal saved, kept
+        if processes.first:
+            write_checkpoint(path, run.state())
+        saved, kept = time.perf_counter(), len(run.losses)
+
+    try:
+        with TrainingLog(folder, processes.first, first) as log:
+            for step in range(first, spec.steps):
+                before = time.perf_counter()
+                batch = next(windows)
+                waited += time.perf_counter() - before
+                with unbroken(processes.count == 1):
+                    whole = False
+                    try:
+                        run.losses.append(run.step(step, *batch))
+                        done = step + 1
+                        if len(run.held_out) and (done % spec.check == 0 or done == spec.steps):
+                            run.check(done, workers, log)
+                    except Diverged as error:
+                        left = f"the state after step {kept} is kept in {path}" if kept else "nothing was saved before"
+                        raise TrainingDiverged(
+                            f"{folder}: the training diverged at step {step + 1} of {spec.steps} ({error}); {left}; "
+                            "lower the rate (--set training.learning_rate=...) and give another --out") from None
+                    now = time.perf_counter()
+                    run.seconds, run.waited = spent + now - started, waited
+                    whole = True
+                    state = State(done, spec.steps, float(np.mean(run.losses[-50:])), run.rate,
+                                  (done - first) * spec.batch / (now - started), spec.batch, waited / run.seconds,
+                                  run.checks[-1].loss if run.checks else None)
+                    report(state)
+                    log.step(state)
+                    if now - saved > CHECKPOINT_SECONDS or done == spec.steps:
+                        keep()
+    except KeyboardInterrupt:
+        if whole and len(run.losses) > kept and processes.count == 1:
+            keep()
+        left = f"the state after step {kept} of {spec.steps} is kept" if kept else "no step was kept"
+        raise Stopped(f"{folder}: {left}") from None
     run.finish()
+
+
+@contextmanager
+def unbroken(holds: bool) -> Iterator[None]:
+    """Where it `holds`, Ctrl-C in the block counts at its end; a second one counts at once."""
+    if not holds or threading.current_thread() is not threading.main_thread():
+        yield  # Python hears of signals in its main thread alone
+        return
+    heard = False
+
+    def hear(number: int, frame: object) -> None:
+        nonlocal heard
+        if heard:
+            raise KeyboardInterrupt
+        heard = True
+
+    usual = signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
