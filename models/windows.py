@@ -80,6 +80,12 @@ class Window:
         """The frames of a clip that are predicted."""
         return range(self.target if self.first == "skip" else 0, n_frames)
 
+    def inside(self, n_frames: int) -> range:
+        """The frames of a clip whose window lies wholly inside it, forwards; of a clip too short for one, all that
+        have a window by the rules of its ends.
+        """
+        return range(self.target, n_frames - self.frames + self.target + 1) or self.targets(n_frames) or range(n_frames)
+
 
 @dataclass
 class WindowBatch:

@@ -137,7 +137,7 @@ class Pretrain(_Spec):
 class Recipe(Settings):
     """How a preset is trained, on whatever data: its length in epochs, or in steps; what comes before.
 
-    An epoch is one window of every training video, at a random frame; of an endless set, 4,000 windows.
+    An epoch is one window of every training video, at a random place inside it; of an endless set, 4,000 windows.
     modes : by mode, the settings that are others in it
     """
 

@@ -70,3 +70,9 @@ def test_streamed_windows_are_those_cut_one_by_one(first):
     whole = [cut.to("cpu").frames.clone() for cut in Windows(clip(), window).cuts(3)]
     one = [Windows(clip(), window).batch([i]).frames for i in range(12)]
     assert all(np.array_equal(a, b) for a, b in zip(np.concatenate(whole), np.concatenate(one), strict=True))
+
+
+@given(RULES, st.integers(1, 30))
+def test_targets_inside_are_those_whose_window_is_whole_and_a_short_clip_has_some(window, n):
+    whole = [t for t in range(n) if np.array_equal(window.indices(t, n), t - window.target + np.arange(window.frames))]
+    assert list(window.inside(n)) == whole if n >= window.frames else len(window.inside(n)) > 0

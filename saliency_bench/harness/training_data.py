@@ -1,5 +1,7 @@
 """What a training sees: windows of training videos by number, and the held-out windows it is judged by.
 
+The target of a window to learn from is drawn among those whose window lies inside the video, as ViNet's and STAViS's
+authors do; what a model makes of windows at the ends of a clip is its own affair, and counts where it is judged.
 Window i of a training is a function of (seed, i): its video, frame, noise and time.  Batches are therefore the
 same whatever the number of worker processes, and together the same whatever the number of training processes.
 """
@@ -7,6 +9,7 @@ same whatever the number of worker processes, and together the same whatever the
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -71,7 +74,7 @@ class _Windows(TorchDataset):
 
 
 class Items(_Windows):
-    """Windows to learn from: every video once an epoch in random order, at a random frame."""
+    """Windows to learn from: every video once an epoch in random order, at a random frame (`Window.inside`)."""
 
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
@@ -80,7 +83,7 @@ class Items(_Windows):
         rng = np.random.default_rng([self.spec.seed, i])
         for attempt in range(TRIES):  # a frame without truth teaches nothing
             sample = self._sample(i, rng if attempt >= TRIES // 4 else None)
-            frame = int(rng.integers(sample.clip.n_frames))
+            frame = int(rng.choice(self.window.inside(sample.clip.n_frames)))
             truth = sample.truth.frame(frame)
             if truth.density.any():
                 batch, truth = self._item(sample, frame, truth, (self.spec.seed, 1, i))
@@ -152,3 +155,4 @@ def batches(windows: Items | HeldOut, workers: int, start: int = 0, rank: int = 
 
 def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, and the training has a step to end
