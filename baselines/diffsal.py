@@ -18,7 +18,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency_bench.baselines.diffsal_parts import Attend, Decoder, DenoiserConfig, Four, MViT, NoiseEncoder
+from saliency_bench.baselines.diffsal_parts import Attend, Decoder, DenoiserConfig, Four, NoiseEncoder
 from saliency_bench.baselines.logmel import VGGISH, LogMel, VGGish
 from saliency_bench.data.target import Target
 from saliency_bench.errors import UserError
@@ -26,6 +26,7 @@ from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig, Section, Size, SoundConfig
 from saliency_bench.models.diffusion import STEPS, Diffusion, DiffusionConfig, SamplingConfig, noise_of, training_draw
 from saliency_bench.models.encoders.convert import State, load_encoder, read_checkpoint
+from saliency_bench.models.encoders.pretrained import mvit_weights
 from saliency_bench.models.network_model import NetworkModel
 
 OTHER = np.uint64(0x5DEECE66D)  # makes of a window's seed one for a second, independent draw
@@ -138,6 +139,8 @@ class DiffSal(nn.Module):
 
     def __init__(self, config: DiffSalConfig, mode: str):
         super().__init__()
+        from saliency_bench.baselines.mvit import MViT
+
         c, self.config, self.mode = config, config, mode
         self.diffusion = Diffusion(c.diffusion)
         self.steps = (c.window.frames + 1) // 2
@@ -208,22 +211,6 @@ class DiffSal(nn.Module):
 
     def _full(self, maps: Tensor) -> Tensor:
         return F.interpolate(maps, self.config.window.size, mode="bilinear", align_corners=False)[:, 0]
-
-
-def mvit_weights(source: str) -> State:
-    """MViTv2-S of "torchvision" or of a file with its names, without the classifier; raises `UserError`."""
-    if source != "torchvision":
-        state = read_checkpoint(Path(source))
-    else:
-        from torchvision.models.video import MViT_V2_S_Weights
-
-        try:
-            state = MViT_V2_S_Weights.KINETICS400_V1.get_state_dict(progress=False)
-        except Exception as error:  # a missing network has many kinds
-            raise UserError(f"visual.weights torchvision: expected weights in the cache or on the network, found "
-                            f"neither ({str(error)[:120]}); fetch the file where there is a network and give its "
-                            "path") from error
-    return {k: v for k, v in state.items() if not k.startswith(("norm.", "head."))}
 
 
 class DiffSalModel(NetworkModel):

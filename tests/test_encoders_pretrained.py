@@ -7,7 +7,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.encoders.convert import load_encoder
-from saliency_bench.models.encoders.pretrained import clip_text_weights, s3d_weights
+from saliency_bench.models.encoders.pretrained import clip_text_weights, mvit_weights, s3d_weights
 from saliency_bench.models.encoders.s3d import S3D
 from saliency_bench.models.encoders.text import TextEncoder, WordTokeniser
 
@@ -45,7 +45,7 @@ def test_a_folder_that_transformers_saved_is_read(tmp_path):
 
 @pytest.mark.parametrize("source, said", [
     ("no-such-tag", "openai"),
-    ("hf:nobody/no-such-model", "fetch the file"),
+    ("hf:nobody/no-such-model", "hf download nobody/no-such-model"),
 ])
 def test_weights_that_nobody_ships_are_one_line(source, said):
     with pytest.raises(UserError, match=said) as caught:
@@ -53,7 +53,37 @@ def test_weights_that_nobody_ships_are_one_line(source, said):
     assert "\n" not in str(caught.value)
 
 
-def test_weights_without_a_network_are_one_line():
+@pytest.fixture
+def no_call(monkeypatch):
+    """Whoever looks for the network fails."""
+    def called(*words, **more):
+        raise AssertionError("looked for the network")
+
+    monkeypatch.setattr("urllib.request.urlopen", called)
+    monkeypatch.setattr("socket.create_connection", called)
+    monkeypatch.setattr("socket.socket.connect", called)
+
+
+@pytest.mark.parametrize(("weights", "stem"), [(s3d_weights, "s3d"), (mvit_weights, "mvit_v2_s")])
+def test_nothing_is_fetched_unasked_and_the_file_and_its_place_are_named(weights, stem, no_call, tmp_path, capfd):
+    with pytest.raises(UserError, match="nothing is downloaded unasked; fetch https.*SALIENCY_BENCH_DOWNLOAD=1") as caught:
+        weights("torchvision")
+    said = str(caught.value)
+    assert f"{tmp_path}/torch/hub/checkpoints/{stem}" in said and "\n" not in said
+    assert not any(capfd.readouterr()) and not (tmp_path / "torch").exists()
+
+
+@pytest.mark.parametrize(("tag", "place"), [("openai", "cache"), ("laion2b_s34b_b79k", "cache")])
+def test_a_tag_of_open_clip_is_not_fetched_unasked_either(tag, place, no_call, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *words: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UserError, match=f"{place}.*nothing is downloaded unasked.*text.weights=FILE") as caught:
+        clip_text_weights(tag, "ViT-B-32")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_asked_for_without_a_network_is_one_line(monkeypatch):
+    monkeypatch.setenv("SALIENCY_BENCH_DOWNLOAD", "1")
     with pytest.raises(UserError, match="torchvision: expected weights in the cache or on the network") as caught:
         s3d_weights("torchvision")
     assert "\n" not in str(caught.value)

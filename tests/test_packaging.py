@@ -76,3 +76,10 @@ def test_the_core_never_imports_the_zoo():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert not words[1].startswith(("saliency_bench.models", "saliency_bench.baselines")), path
+
+
+def test_the_list_of_models_imports_no_library_that_only_building_them_needs():
+    code = ("import sys; from saliency_bench.report.cards import list_text; list_text(); "
+            "print(sorted({'open_clip', 'torchvision', 'transformers'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -17,9 +17,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import open_clip
 import torch
-from open_clip.transformer import QuickGELU, TextTransformer
 from torch import Tensor, nn
 
 from saliency_bench.errors import UserError
@@ -95,6 +93,8 @@ class ClipTokeniser:
     pad = 0
 
     def __init__(self, model: str = "ViT-B-32"):
+        import open_clip
+
         self._encode = open_clip.get_tokenizer(model)
         self.start, self.end = self._encode.sot_token_id, self._encode.eot_token_id
         self.size, self.context = self._encode.vocab_size, self._encode.context_length
@@ -123,6 +123,8 @@ class TextEncoder(nn.Module):
     def __init__(self, tokenise: Tokeniser, width: int, heads: int, layers: int, quick_gelu: bool = False,
                  causal: bool = True):
         super().__init__()
+        from open_clip.transformer import QuickGELU, TextTransformer  # here: it takes seconds to import
+
         self.tokenise, self.width = tokenise, width
         self.tower = TextTransformer(
             context_length=tokenise.context, vocab_size=tokenise.size, width=width, heads=heads, layers=layers,
@@ -151,6 +153,8 @@ def clip_text(model: str) -> TextEncoder:
 
     Raises `UserError` for a name that open_clip does not know or that has another kind of text tower.
     """
+    import open_clip
+
     config = open_clip.get_model_config(model)
     if config is None or set(config["text_cfg"]) - {
         "context_length",

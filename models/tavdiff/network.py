@@ -231,7 +231,8 @@ def text_encoder(config: TAVDiffConfig, pretrained: bool = True) -> TextEncoder:
     if pretrained and c.weights is None and not c.random:
         raise UserError(
             f"text.weights: expected the weights of CLIP's text tower ({c.model}), found none set; give --set "
-            "text.weights=openai to let open_clip fetch them, or =FILE, or --set text.random=true for random ones"
+            "text.weights=openai for open_clip's (which its cache has to hold), or =FILE, or --set text.random=true for "
+            "random ones"
         )
     encoder = clip_text(c.model)
     if pretrained and c.weights is not None:
