@@ -76,7 +76,7 @@ class TASED(nn.Module):
             return Step(nn.ConvTranspose3d(inputs, outputs, (1, kernel, kernel), (1, stride, stride), (0, 1, 1),
                                            bias=False), momentum)
 
-        times = (*halvings(config.window.frames // 8), 1)[:2]
+        times = (*halvings(config.window.frames), 1)[:2]
         self.top = nn.Sequential(step(top, top, 1), step(top, third, 3))
         self.middle = step(third, second, 3)
         self.low = step(second, fine, 3)

@@ -70,20 +70,21 @@ class Decoder(nn.Module):
     """Features of four levels to the logits of one map.
 
     channels : of the levels, from the finest to the coarsest
-    steps    : time steps of the coarsest level; the finer ones have twice, four and four times as many
+    frames   : of the window; the coarsest level has an eighth of that many time steps, the finer ones twice, four and
+               four times as many
 
     Each level is joined along time to what comes from below, and a convolution as long as all of it in units of
-    `steps` brings it back to `steps`; the last ones halve time until one step is left.
+    those steps brings it back to them; the last ones halve time until one step is left.
     """
 
-    def __init__(self, channels: Sequence[int], steps: int, config: DecoderConfig):
+    def __init__(self, channels: Sequence[int], frames: int, config: DecoderConfig):
         super().__init__()
         widths = [c if config.width == 1 else max(4, round(c * config.width)) for c in CHANNELS]
         # What comes from below is joined to the next level, so both have its channels.
         outputs = [channels[2], channels[1], channels[0], *widths[3:]]
         groups = GROUPS if config.grouped else (1, 1, 1, 1, 1)
         inputs = [channels[3], *outputs[:-1]]
-        times_left = halvings(steps)
+        times_left = halvings(frames)
         times = [1, 3, 5, 5, times_left[0]]
         self.joined = nn.ModuleList(
             nn.Conv3d(i, o, (t, 3, 3), (t, 1, 1), (0, 1, 1), bias=False, groups=math.gcd(g, i, o))
@@ -105,11 +106,11 @@ class Decoder(nn.Module):
         return self.out(x)[:, 0, 0]
 
 
-def halvings(steps: int) -> list[int]:
-    """Lengths of the convolutions that bring `steps` down to one."""
-    if steps not in (1, 2, 4):
-        raise ValueError(f"window.frames {8 * steps} must be 8, 16 or 32")
-    return {1: [1], 2: [2], 4: [2, 2]}[steps]
+def halvings(frames: int) -> list[int]:
+    """Lengths of the convolutions that bring the coarsest level of a window of `frames`, an eighth of it, down to one."""
+    if frames not in (8, 16, 32):  # S3D rounds others up, and the convolutions would drop what they do not divide
+        raise ValueError(f"window.frames {frames} must be 8, 16 or 32")
+    return {8: [1], 16: [2], 32: [2, 2]}[frames]
 
 
 class ViNet(nn.Module):
@@ -119,7 +120,7 @@ class ViNet(nn.Module):
         super().__init__()
         self.visual = S3D(config.visual.width, momentum=config.visual.momentum)
         channels = [self.visual.channels[i] for i in PYRAMID]
-        self.decoder = Decoder(channels, config.window.frames // 8, config.decoder)
+        self.decoder = Decoder(channels, config.window.frames, config.decoder)
 
     def forward(self, batch: WindowBatch) -> Tensor:
         """Logits (B, H, W)."""

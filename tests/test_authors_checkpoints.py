@@ -89,7 +89,8 @@ def test_values_of_another_kind_and_names_that_are_no_text_are_refused(tmp_path)
 
 
 @pytest.mark.parametrize(("model", "mode", "options", "said"), [
-    ("vinet", "V", {"window.frames": 24}, "window.frames 24 must be 8, 16 or 32"),
+    *((model, mode, {"window.frames": n}, f"window.frames {n} must be 8, 16 or 32") for n in (9, 12, 20, 24, 64)
+      for model, mode in (("vinet", "V"), ("tased", "V"), ("avinet", "AV"))),
     ("vinet", "V", {"window.size": [200, 320]}, "multiples of 32"),
     ("casp_like", "AV", {"sound.rate": 4000}, "half the rate"),
     ("stavis", "AV", {"sound.buffer": 100}, "too short for layer 4"),

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from saliency_bench.baselines.diffsal import DiffSalModel, leading_times
-from saliency_bench.baselines.diffsal_parts import MViT, time_features
+from saliency_bench.baselines.diffsal_parts import time_features
+from saliency_bench.baselines.mvit import MViT
 from saliency_bench.data.clip import Clip
 from saliency_bench.data.target import Target
 from saliency_bench.errors import UserError
@@ -250,3 +251,9 @@ def test_a_clip_without_sound_is_refused():
 def test_settings_that_do_not_fit_together_are_named(options, said):
     with pytest.raises(UserError, match=said):
         DiffSalModel.load_preset("nano", options)
+
+
+def test_the_card_counts_the_system_of_the_paper_and_says_so_by_mode():
+    card = DiffSalModel.card()
+    assert card["parameters"] == 144_813_002
+    assert any("AV 144,813,002" in note and "V 71,418,433" in note for note in card["notes"])
