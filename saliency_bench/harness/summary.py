@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -106,8 +107,7 @@ class Summary(_Part):
     def _adds_up(self) -> Self:
         if self.run_id != self.spec.run_id:
             raise ValueError(f"run_id {self.run_id} is not that of its spec, {self.spec.run_id}")
-        names = [v.video for v in self.videos]
-        if twice := next((name for name in names if names.count(name) > 1), None):
+        if twice := next((name for name, n in Counter(v.video for v in self.videos).items() if n > 1), None):
             raise ValueError(f"videos must hold each video once, found {twice} more than once")
         measured = set(self.videos[0].scores) if self.videos else set(HEADLINE)
         parts: dict[str, Iterable[str]] = {"metrics": self.metrics, "pooled": self.pooled}
