@@ -90,21 +90,26 @@ def _videos_of(board: Board, row: Row) -> str:
 
 
 def _reported(table: Table) -> list[dict[str, Any]]:
-    places, facts = ranks(table), papers()[table.paper].facts
-    out = []
+    """The rows of a printed table; of ablations those that repeat no other row, without a place among systems."""
+    facts, out = papers()[table.paper].facts, []
+    places = ranks(table)
     for name in table.facts.rows:
         row = facts.rows[name]
+        if row.reference:
+            continue
+        ranked = not row.variant
+        label = name.replace("Ours", "TAVDiff") if ranked else f"TAVDiff, {name}"
         for dataset in table.facts.datasets:
             cells = {m: table.cells[name, dataset, m] for m in HEADLINE}
             doubts = list(dict.fromkeys(text for cell in cells.values() for text in doubts_of(cell)))
-            notes = [f"how it was scored: {row.protocol}", *([row.variant] if row.variant else [])]
+            notes = [f"printed as {name}", f"how it was scored: {row.protocol}", *([row.variant] if row.variant else [])]
             out.append({
                 "id": f"reported/{table.paper}/table-{table.facts.number}/{name}/{dataset}", "source": "reported",
-                "system": row.system, "label": name, "mode": row.mode, "kind": "", "reference": False,
-                "dataset": dataset, "protocol": PUBLISHED, "table": table.label, "weights": "", "zero_shot": None,
+                "system": row.system, "label": label, "mode": row.mode, "kind": "", "reference": False,
+                "dataset": dataset, "protocol": PUBLISHED, "weights": "", "zero_shot": None,
                 "untrained": False, "n_videos": None, "n_frames": None,
-                "metrics": {m: {"mean": c.value, "low": None, "high": None, "rank": places[c], "printed": c.printed}
-                            for m, c in cells.items()},
+                "metrics": {m: {"mean": c.value, "low": None, "high": None, "rank": places[c] if ranked else None,
+                                "printed": c.printed} for m, c in cells.items()},
                 "skill": None, "parameters": None, "macs": None, "ms_per_frame": None, "device": "", "notes": notes,
                 "problems": [], "doubts": doubts, "source_text": table.source, "videos": None, "videos_of": ""})
     return out

@@ -84,7 +84,7 @@ function scoreCell(row, metric, context) {
     el(
       "div",
       {},
-      el("span", { class: "value" }, el("span", { class: place }, score(value.mean))),
+      el("span", { class: "value" }, el("span", { class: place }, value.printed || score(value.mean))),
       el("span", { class: "mark", "aria-hidden": "true" }, mark || "\u2007"),
       place && unseen(place === "best" ? ", best" : ", second"),
       known && unseen(`, 95 % interval ${score(value.low)} to ${score(value.high)}`),

@@ -55,7 +55,7 @@ function scoreTable(row, best) {
   ];
   const lines = metrics.map((metric) => [
     metric,
-    score(scoreOf(row, metric).mean),
+    scoreOf(row, metric).printed || score(scoreOf(row, metric).mean),
     ...(measured ? measuredCells(row, metric, best.get(metric)) : []),
   ]);
   return smallTable(`Scores of ${row.label}`, heads, lines);

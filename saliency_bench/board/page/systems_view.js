@@ -114,7 +114,7 @@ function results(key, source, title) {
     return el(
       "td",
       { class: "num" },
-      el("span", { class: { 1: "best", 2: "second" }[value.rank] }, score(value.mean)),
+      el("span", { class: { 1: "best", 2: "second" }[value.rank] }, value.printed || score(value.mean)),
       isNumber(value.low) && el("span", { class: "range" }, ` ${interval(value.low, value.high)}`),
     );
   };
