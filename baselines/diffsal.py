@@ -21,11 +21,10 @@ from torch.nn import functional as F
 from saliency_bench.baselines.diffsal_parts import Attend, Decoder, DenoiserConfig, Four, NoiseEncoder
 from saliency_bench.baselines.logmel import VGGISH, LogMel, VGGish
 from saliency_bench.data.target import Target
-from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig, Section, Size, SoundConfig
 from saliency_bench.models.diffusion import STEPS, Diffusion, DiffusionConfig, SamplingConfig, noise_of, training_draw
-from saliency_bench.models.encoders.convert import State, load_encoder, read_checkpoint
+from saliency_bench.models.encoders.convert import load_encoder, read_checkpoint
 from saliency_bench.models.encoders.pretrained import mvit_weights
 from saliency_bench.models.network_model import NetworkModel
 

@@ -107,7 +107,7 @@ class Decoder(nn.Module):
 
 
 def halvings(frames: int) -> list[int]:
-    """Lengths of the convolutions that bring the coarsest level of a window of `frames`, an eighth of it, down to one."""
+    """Lengths of the convolutions that bring the coarsest level of a window, an eighth of its frames, down to one."""
     if frames not in (8, 16, 32):  # S3D rounds others up, and the convolutions would drop what they do not divide
         raise ValueError(f"window.frames {frames} must be 8, 16 or 32")
     return {8: [1], 16: [2], 32: [2, 2]}[frames]

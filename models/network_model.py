@@ -121,8 +121,7 @@ class NetworkModel(SlidingWindowModel):
         preset = settings.pop("preset", None)
         untrained = boolean(cls.name, "untrained", settings.pop("untrained", False))
         if options.mode not in cls.modes:
-            raise UserError(f"{cls.name}: mode {options.mode!r} is not one of its modes; choose from "
-                            f"{', '.join(cls.modes)}")
+            raise UserError(f"{cls.name} has no mode {options.mode}; it has {', '.join(cls.modes)}")
         if untrained:
             return cls._random(options, str(preset or "nano"), settings)
         for field in settings:

@@ -219,6 +219,22 @@ def test_predict_refuses_what_is_no_video(type_, tmp_path):
     assert not (tmp_path / "o.mp4").exists()
 
 
+def test_predict_advises_a_caption_only_where_one_would_help(type_, film, monkeypatch, tmp_path):
+    refused(type_("predict", film, "--model", "avinet", "--out", tmp_path / "o.mp4"),
+            "avinet has AV, the video only frames; choose a model that does with less")
+    monkeypatch.setattr(registry.load("models", "tavdiff"), "modes", ("TA", "TV"))
+    refused(type_("predict", film, "--out", tmp_path / "o.mp4"), "tavdiff has TA, TV, the video only frames; give "
+            "--caption TEXT")
+
+
+def test_a_mode_that_a_model_lacks_is_refused_by_every_verb_in_the_same_words(type_, film, tiny, tmp_path):
+    said = "Error: vinet has no mode AV; it has V\n"
+    for words in (("run", "vinet", "--modes", "AV"), ("predict", film, "--model", "vinet", "--mode", "AV"),
+                  ("predict-set", "vinet", "--mode", "AV", "--dataset", tiny, "--out", tmp_path / "maps"),
+                  ("train", "vinet", "--mode", "AV")):
+        assert type_(*words)[2] == said
+
+
 def test_predict_never_overwrites_its_input(type_, film):
     before = film.read_bytes()
     refused(type_("predict", film, "--out", film), "is the video itself")

@@ -66,7 +66,7 @@ def no_call(monkeypatch):
 
 @pytest.mark.parametrize(("weights", "stem"), [(s3d_weights, "s3d"), (mvit_weights, "mvit_v2_s")])
 def test_nothing_is_fetched_unasked_and_the_file_and_its_place_are_named(weights, stem, no_call, tmp_path, capfd):
-    with pytest.raises(UserError, match="nothing is downloaded unasked; fetch https.*SALIENCY_BENCH_DOWNLOAD=1") as caught:
+    with pytest.raises(UserError, match=r"downloaded unasked; fetch https.*SALIENCY_BENCH_DOWNLOAD=1") as caught:
         weights("torchvision")
     said = str(caught.value)
     assert f"{tmp_path}/torch/hub/checkpoints/{stem}" in said and "\n" not in said

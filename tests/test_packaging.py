@@ -83,3 +83,26 @@ def test_the_list_of_models_imports_no_library_that_only_building_them_needs():
             "print(sorted({'open_clip', 'torchvision', 'transformers'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+PRESS = """
+import signal, sys
+
+module, sys.argv = sys.argv[1], ["saliency-bench", "models", "list"]
+
+class Press:
+    def find_spec(self, name, *words):
+        if name == module:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+from saliency_bench.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "saliency_bench.cli", "saliency_bench.cli_study",
+                                    "saliency_bench.report.cards"])
+def test_ctrl_c_while_modules_are_imported_is_a_line_and_130(module):
+    done = subprocess.run([sys.executable, "-c", PRESS, module], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr.startswith("Interrupted") and done.stderr.count("\n") == 1, done.stderr

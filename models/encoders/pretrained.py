@@ -113,8 +113,8 @@ def _open_clip(model: str, tag: str) -> State:
             hub = str(facts.get("hf_hub", "")).rstrip("/")
             place = f"{hub} in the cache of huggingface_hub" if hub else f"the file {_clip_file(facts)}"
             how = f"`hf download {hub}`" if hub else f"fetch {facts.get('url')} to there"
-            raise UserError(f"text.weights {tag}: expected {place}, found none, and nothing is downloaded unasked; {how} "
-                            f"where there is a network (or give text.weights=FILE), or set {DOWNLOAD}=1")
+            raise UserError(f"text.weights {tag}: expected {place}, found none, and nothing is downloaded unasked; "
+                            f"{how} where there is a network (or give text.weights=FILE), or set {DOWNLOAD}=1")
     return _fetched(f"text.weights {tag}", lambda: open_clip.create_model(model, pretrained=str(where)).state_dict())
 
 
@@ -140,4 +140,5 @@ def _fetched(what: str, fetch: Callable[[], State], place: str = "weights in the
     except Exception as error:  # each package raises its own kinds for a missing network, name or file
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         unasked = "" if downloads() else f", or set {DOWNLOAD}=1"
-        raise UserError(f"{what}: expected {place}, found nothing that can be read ({reason}); {how}{unasked}") from error
+        raise UserError(f"{what}: expected {place}, found nothing that can be read ({reason}); {how}"
+                        f"{unasked}") from error

@@ -42,7 +42,7 @@ class TAVDiff(nn.Module):
     def __init__(self, config: TAVDiffConfig, mode: str, pretrained: bool = True):
         super().__init__()
         if mode not in MODES:
-            raise UserError(f"tavdiff: mode {mode!r} is not one of its modes; choose from {', '.join(MODES)}")
+            raise UserError(f"tavdiff has no mode {mode}; it has {', '.join(MODES)}")
         self.config, self.mode = config, mode
         self.diffusion = Diffusion(config.diffusion)
         c, inputs = config, {}
@@ -231,8 +231,8 @@ def text_encoder(config: TAVDiffConfig, pretrained: bool = True) -> TextEncoder:
     if pretrained and c.weights is None and not c.random:
         raise UserError(
             f"text.weights: expected the weights of CLIP's text tower ({c.model}), found none set; give --set "
-            "text.weights=openai for open_clip's (which its cache has to hold), or =FILE, or --set text.random=true for "
-            "random ones"
+            "text.weights=openai for open_clip's (which its cache has to hold), or =FILE, or --set text.random=true "
+            "for random ones"
         )
     encoder = clip_text(c.model)
     if pretrained and c.weights is not None:

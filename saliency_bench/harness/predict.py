@@ -10,10 +10,10 @@ from PIL import Image
 
 from saliency_bench import registry
 from saliency_bench.data.captions import constant
-from saliency_bench.data.clip import MODALITIES, Clip, parse_mode
+from saliency_bench.data.clip import MODALITIES, Clip
 from saliency_bench.data.media import open_frames, probe, read_audio, write_video
 from saliency_bench.errors import UserError
-from saliency_bench.harness.run import Progress, Request
+from saliency_bench.harness.run import Progress, Request, check_modes
 from saliency_bench.report.overlay import overlay
 from saliency_bench.spec import LoadOptions
 
@@ -25,13 +25,15 @@ def open_clip(video: Path, caption: str) -> Clip:
                 constant(caption) if caption else None)
 
 
-def best_mode(clip: Clip, modes: tuple[str, ...]) -> str:
-    """The mode that uses most of what the clip has."""
+def best_mode(clip: Clip, name: str, modes: tuple[str, ...]) -> str:
+    """The mode of the model `name` that uses most of what the clip has; raises `UserError` where it can feed none."""
     fits = [m for m in modes if set(m) <= set(clip.modalities)]
-    if not fits:
-        raise UserError(f"{clip.name}: the model has modes {', '.join(modes)}, the video only "
-                        f"{' and '.join(MODALITIES[m] for m in clip.modalities)}; give --caption TEXT")
-    return max(fits, key=len)
+    if fits:
+        return max(fits, key=len)
+    captioned = any(set(m) <= {*clip.modalities, "T"} for m in modes)
+    fix = "give --caption TEXT" if captioned else "choose a model that does with less, see `saliency-bench models list`"
+    raise UserError(f"{clip.name}: {name} has {', '.join(modes)}, the video only "
+                    f"{' and '.join(MODALITIES[m] for m in clip.modalities)}; {fix}")
 
 
 def predict_video(video: Path, out: Path, request: Request, caption: str = "", maps: Path | None = None,
@@ -46,9 +48,8 @@ def predict_video(video: Path, out: Path, request: Request, caption: str = "", m
         raise UserError(f"--maps {maps}: expected a folder, found a file; give another name")
     clip = open_clip(video, caption)
     factory = registry.load("models", request.model)
-    mode = ""
-    if factory.modes:
-        mode = parse_mode(request.modes[0]) if request.modes else best_mode(clip, factory.modes)
+    asked = check_modes(factory, request.model, request.modes) if request.modes or not factory.modes else []
+    mode = asked[0] if asked else best_mode(clip, request.model, factory.modes)
     model = factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
                                      request.options))
     shown = clip.only(mode) if mode else clip
