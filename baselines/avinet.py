@@ -13,12 +13,12 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency_bench.baselines.vinet import ViNet, ViNetConfig, convert_vinet
+from saliency_bench.baselines.vinet import ViNet, ViNetConfig, authors_vinet, convert_vinet
 from saliency_bench.errors import UserError
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import Momentum, Section
-from saliency_bench.models.encoders.convert import State, convert_soundnet, load_encoder, unread
+from saliency_bench.models.encoders.convert import State, authors_soundnet, convert_soundnet, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights, soundnet_weights
 from saliency_bench.models.encoders.s3d import PYRAMID, output_size
 from saliency_bench.models.encoders.soundnet import CHANNELS, SoundNet, tune_first_layer
@@ -151,6 +151,15 @@ class AViNetModel(NetworkModel):
                 flat = key == "audio_conv_1x1.weight" and value.ndim > 2
                 out[_fusion_name(key)] = value.flatten(2) if flat else value
         return out
+
+    @classmethod
+    def authors_name(cls, name: str, config: AViNetConfig) -> str:
+        if name.startswith("audio."):
+            return f"audionet.{authors_soundnet(name.removeprefix('audio.'))}"
+        for theirs, ours in _FUSION:
+            if name.startswith(ours):
+                return theirs + name.removeprefix(ours)
+        return authors_vinet(name, config.window.frames, "visual_model.")
 
     def read_encoders(self) -> None:
         if source := self.config.visual.weights:

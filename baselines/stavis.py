@@ -6,7 +6,7 @@ The network agrees with its authors' code; one set of modules serves sight with 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from saliency_bench.data.target import Target
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig, Section
-from saliency_bench.models.encoders.convert import State, convert_soundnet, load_encoder, unread
+from saliency_bench.models.encoders.convert import State, authors_soundnet, convert_soundnet, load_encoder, unread
 from saliency_bench.models.encoders.pool import MaxPool
 from saliency_bench.models.encoders.pretrained import soundnet_weights
 from saliency_bench.models.encoders.soundnet import SoundNet, tune_first_layer
@@ -248,6 +248,25 @@ class STAViSModel(NetworkModel):
         out = {f"audio.{k}": v for k, v in convert_soundnet(heard).items()} | unread(heard, convert_soundnet)
         return out | {_name(k): v for k, v in state.items() if k not in heard}
 
+    @classmethod
+    def authors_name(cls, name: str, config: STAViSConfig) -> str:
+        if name.startswith("audio."):
+            return authors_soundnet(name.removeprefix("audio."), stavis=True)
+        name = re.sub(r"^stages\.(\d)\.", lambda m: f"layer{int(m[1]) + 1}.", name)
+        for theirs, ours in _NAMES:
+            if name.startswith(ours):
+                return theirs + name.removeprefix(ours)
+        return name
+
+    @classmethod
+    def unlearned(cls, state: Mapping[str, Tensor], mode: str) -> str:
+        """A file of one mode has the same tensors as one of the other, whose own stay as they began."""
+        head, other = ("fuseav.bias", "V") if mode == "AV" else ("fuse.bias", "AV")
+        if head not in state or not (state[head] == START).all():
+            return ""
+        return (f"found {head} still at {START:g}, where it begins: the file was trained in mode {other} alone; give "
+                f"--modes {other}, or the file of {mode}")
+
     def read_encoders(self) -> None:
         if (source := self.config.audio.weights) and hasattr(self.network, "audio"):
             load_encoder(self.network.audio, soundnet_weights(source), source)
@@ -263,10 +282,12 @@ class STAViSModel(NetworkModel):
         return loss
 
 
+_NAMES = [("conv1.", "stem.conv."), ("bn1.", "stem.norm."), ("score_dsn.", "dsam."), ("fusion3.", "fusion.")]
+
+
 def _name(key: str) -> str:
     key = re.sub(r"^layer([1-3])\.", lambda m: f"stages.{int(m[1]) - 1}.", key)
-    for old, new in (("conv1.", "stem.conv."), ("bn1.", "stem.norm."), ("score_dsn.", "dsam."),
-                     ("fusion3.", "fusion.")):
+    for old, new in _NAMES:
         if key.startswith(old):
             return new + key.removeprefix(old)
     return key

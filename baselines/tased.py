@@ -5,6 +5,7 @@ Parameter count and tensor names are those of the authors' code; its outputs wer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from saliency_bench.baselines.vinet import DecoderConfig, VisualConfig, halvings
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig
-from saliency_bench.models.encoders.convert import State, convert_s3d, load_encoder, unread
+from saliency_bench.models.encoders.convert import State, authors_s3d, convert_s3d, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights
 from saliency_bench.models.encoders.s3d import PYRAMID, S3D
 from saliency_bench.models.losses import Weights
@@ -119,6 +120,18 @@ class TASEDModel(NetworkModel):
                 # A pointwise kernel may be that of a transposed convolution, inputs first.
                 out[name] = value.transpose(0, 1) if name == "last.2.conv.weight" and len(value) == 64 else value
         return out
+
+    @classmethod
+    def authors_name(cls, name: str, config: TASEDConfig) -> str:
+        if name.startswith("visual."):
+            return authors_s3d(name.removeprefix("visual."))
+        if m := re.fullmatch(r"(up|out)\.(\w+)", name):
+            return f"convtsp4.{12 if m[1] == 'up' else 13}.{m[2]}"
+        for part, steps in _PARTS.items():
+            for i, step in enumerate(steps):
+                if m := re.fullmatch(re.escape(step) + r"\.(conv|norm)\.(\w+)", name):
+                    return f"{part}.{3 * i + (m[1] == 'norm')}.{m[2]}"
+        return name
 
     def read_encoders(self) -> None:
         if source := self.config.visual.weights:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import Momentum, NetworkConfig, Section
-from saliency_bench.models.encoders.convert import State, convert_s3d, load_encoder, unread
+from saliency_bench.models.encoders.convert import State, authors_s3d, convert_s3d, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights
 from saliency_bench.models.encoders.s3d import PYRAMID, S3D
 from saliency_bench.models.losses import Weights
@@ -131,7 +131,7 @@ class ViNet(nn.Module):
 def convert_decoder(state: State, prefix: str = "") -> State:
     """Keys `convtsp*` below `prefix` in the names of `Decoder`."""
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    last = max((int(m[1]) for k in own if (m := re.match(r"convtsp4\.(\d+)\.bias$", k))), default=8)
+    last = max((int(m[1]) for k in own if (m := re.match(r"convtsp4\.(\d+)\.(?:weight|bias)$", k))), default=8)
     out: State = {}
     for key, value in own.items():
         m = re.match(r"convtsp([1-4])\.(\d+)\.(weight|bias)$", key)
@@ -143,6 +143,19 @@ def convert_decoder(state: State, prefix: str = "") -> State:
                 else "out" if index == last else f"halved.{(index - 6) // 2}")
         out[f"{name}.{m[3]}"] = value
     return out
+
+
+def authors_vinet(name: str, frames: int, prefix: str = "") -> str:
+    """What ViNet's authors, or AViNet's below `prefix`, call a tensor of a `ViNet` for windows of `frames`."""
+    part, _, rest = name.partition(".")
+    if part == "visual":
+        return f"{prefix}backbone.{authors_s3d(rest)}"
+    m = re.fullmatch(r"(?:(joined|halved)\.(\d)|out)\.(\w+)", rest)
+    if part != "decoder" or m is None:
+        return name
+    place = {"joined": f"{int(m[2] or 0) + 1}.0" if m[2] != "4" else "4.3", "halved": f"4.{6 + 2 * int(m[2] or 0)}",
+             None: f"4.{4 + 2 * len(halvings(frames))}"}[m[1]]
+    return f"{prefix}decoder.convtsp{place}.{m[3]}"
 
 
 def convert_vinet(state: State, prefix: str = "") -> State:
@@ -168,6 +181,10 @@ class ViNetModel(NetworkModel):
     @classmethod
     def convert(cls, state: State) -> State:
         return convert_vinet(checkpoints.strip(state))
+
+    @classmethod
+    def authors_name(cls, name: str, config: ViNetConfig) -> str:
+        return authors_vinet(name, config.window.frames)
 
     def read_encoders(self) -> None:
         if source := self.config.visual.weights:

@@ -5,7 +5,8 @@ at all.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Fit:
     surplus: list[str]
     misshapen: list[str]
     total: int
+    unlike: int = 0  # tensors of either side for whose shape the other has none left
 
     @property
     def exact(self) -> bool:
@@ -34,9 +36,9 @@ class Fit:
         return self.total - len(self.missing) - len(self.misshapen)
 
     @property
-    def score(self) -> int:
-        """The larger, the nearer."""
-        return self.matched - len(self.missing) - len(self.surplus) - len(self.misshapen)
+    def score(self) -> tuple[int, int]:
+        """The larger, the nearer: by names, and where these say nothing by shapes."""
+        return self.matched - len(self.missing) - len(self.surplus) - len(self.misshapen), -self.unlike
 
     def __str__(self) -> str:
         """For example "340 of 341 tensors, missing 1 (fuse.bias)"."""
@@ -47,15 +49,32 @@ class Fit:
         return ", ".join(parts)
 
 
-def fit(network: nn.Module, state: Mapping[str, Tensor]) -> Fit:
-    """Compare the converted tensors of a checkpoint with those of `network`, counters of batches aside."""
+def fit(network: nn.Module, state: Mapping[str, Tensor], raw: Mapping[str, Tensor] | None = None,
+        authors_name: Callable[[str], str] = str) -> Fit:
+    """Compare the converted tensors of a checkpoint with those of `network`, counters of batches aside.
+
+    raw          : the tensors as in the file, by whose names those of the file are told; the converted ones share
+                   their memory
+    authors_name : from a name of the network's to that in the authors' files
+    """
+    source = {v.data_ptr(): k for k, v in (raw or {}).items() if v.numel()}
+
+    def both(ours: str, theirs: str) -> str:
+        return ours if ours == theirs else f"{theirs}, here {ours}"
+
+    def filed(key: str) -> str:
+        return source.get(state[key].data_ptr(), key)
+
     own = {k: v for k, v in network.state_dict().items() if not _counter(k)}
     given = {k: v for k, v in state.items() if not _counter(k)}
     missing, surplus = [k for k in own if k not in given], [k for k in given if k not in own]
-    hints = {k: difflib.get_close_matches(k, surplus, 1, 0.8) for k in missing[:2]} if surplus else {}
-    return Fit([f"{k}, nearest {near[0]}" if (near := hints.get(k)) else k for k in missing], surplus,
-               [f"{k}: expected {tuple(own[k].shape)}, found {tuple(given[k].shape)}"
-                for k in own if k in given and own[k].shape != given[k].shape], len(own))
+    over = [filed(k) for k in surplus]
+    near = {k: difflib.get_close_matches(authors_name(k), over, 1, 0.8) for k in missing[:2]}
+    shapes, theirs = (Counter(tuple(v.shape) for v in side.values()) for side in (own, given))
+    return Fit([both(k, authors_name(k)) + "".join(f", nearest {n}" for n in near.get(k, ())) for k in missing], over,
+               [f"{both(k, filed(k))}: expected {tuple(own[k].shape)}, found {tuple(given[k].shape)}"
+                for k in own if k in given and own[k].shape != given[k].shape], len(own),
+               ((shapes - theirs) + (theirs - shapes)).total())
 
 
 def load_whole(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

@@ -83,6 +83,16 @@ class NetworkModel(SlidingWindowModel):
         """Tensors of the authors' checkpoint in the names of `build`'s network."""
         return checkpoints.strip(state)
 
+    @classmethod
+    def authors_name(cls, name: str, config: Any) -> str:
+        """What the authors' checkpoints call a tensor of `build`'s network, for messages: `convert` backwards."""
+        return name
+
+    @classmethod
+    def unlearned(cls, state: Mapping[str, Tensor], mode: str) -> str:
+        """Why converted tensors that fit were yet not trained for `mode`, and what to do; "" where nothing says so."""
+        return ""
+
     def read_encoders(self) -> None:
         """Read pretrained encoders that the config names, before a training."""
 
@@ -172,10 +182,12 @@ class NetworkModel(SlidingWindowModel):
                             key=lambda x: x[0].score)
         if not found.exact:
             raise UserError(f"{path}: expected the weights of {cls.name}({options.mode}), preset {chosen}, found "
-                            f"{found}; nothing was loaded; {_nearest(raw, cls.name)}")
+                            f"{found}; nothing was loaded; {_advice(raw, cls.name)}")
         config = cls.load_preset(chosen, settings)
-        network = cls.built(config, options.mode)
-        checkpoints.load_whole(network, cls.convert(raw), str(path))
+        network, state = cls.built(config, options.mode), cls.convert(raw)
+        if why := cls.unlearned(state, options.mode):
+            raise UserError(f"{path}: expected the weights of {cls.name}({options.mode}), {why}")
+        checkpoints.load_whole(network, state, str(path))
         model = cls(network, config, options.mode)
         model.weights = cls.weights_name(path)
         model.unknown_training = True
@@ -184,7 +196,9 @@ class NetworkModel(SlidingWindowModel):
     @classmethod
     def _fit(cls, raw: State, preset: str, mode: str, settings: Mapping[str, Any]) -> checkpoints.Fit:
         """How an authors' checkpoint fits a preset; nothing is loaded."""
-        return checkpoints.fit(cls.sized(cls.load_preset(preset, settings), mode), cls.convert(raw))
+        config = cls.load_preset(preset, settings)
+        network = cls.sized(config, mode)
+        return checkpoints.fit(network, cls.convert(raw), raw, lambda name: cls.authors_name(name, config))
 
     @classmethod
     def sized(cls, config: Any, mode: str) -> nn.Module:
@@ -292,9 +306,10 @@ class NetworkModel(SlidingWindowModel):
                             "mode that the input can feed")
 
 
-def _nearest(raw: State, asked: str) -> str:
-    """Which registered system a checkpoint rather belongs to, and what to do."""
-    best: tuple[int, str] | None = None
+def _advice(raw: State, asked: str) -> str:
+    """What to do with a checkpoint that does not fit the system `asked`: the one it belongs to, or is nearest to."""
+    fits: dict[tuple[str, str], list[str]] = {}
+    nearest: list[tuple[tuple[int, int], str, str]] = []
     for name in registry.names("models"):
         try:
             model = registry.load("models", name)
@@ -303,12 +318,20 @@ def _nearest(raw: State, asked: str) -> str:
         for preset in getattr(model, "published", ()):
             for mode in model.modes:
                 found = model._fit(raw, preset, mode, {})
-                if found.exact:
-                    return f"it is a checkpoint of {name}({mode}), preset {preset}: run {name}"
-                if found.matched and (best is None or found.score > best[0]):
-                    best = found.score, f"nearest is {name}({mode}), preset {preset}, with {found.matched} of its " \
-                                        f"{found.total} tensors"
-    return f"{best[1] if best else 'no system here is near'}; give the file of {asked}"
+                if found.exact and not model.unlearned(model.convert(raw), mode):
+                    fits.setdefault((name, preset), []).append(mode)
+                elif found.matched:
+                    nearest.append((found.score, name, f"{name}({mode}), preset {preset}, with {found.matched} of its "
+                                                       f"{found.total} tensors"))
+    for (name, preset), modes in fits.items():
+        which = f"({modes[0]})" if len(modes) == 1 else f" in mode {' or '.join(modes)}, which its tensors do not tell"
+        return f"it is a checkpoint of {name}{which}, preset {preset}: run {name}"
+    if not nearest:
+        return f"no system here is near; give the file of {asked}"
+    _, name, what = max(nearest)
+    if name == asked:
+        return f"no system here is nearer; fetch the authors' file of {asked} again, or rename what differs"
+    return f"nearest is {what}: run {name}, or give the file of {asked}"
 
 
 def boolean(model: str, option: str, value: Any) -> bool:

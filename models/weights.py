@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
 from saliency_bench.models.config import read_toml, toml_text
+from saliency_bench.models.encoders.refusals import absent
 
 FORMAT = 1
 
@@ -56,6 +57,8 @@ def save_weights(path: Path, model: str, mode: str, network: nn.Module, config: 
 def describe_weights(path: Path, model: str) -> dict[str, Any]:
     """What the TOML beside weights of `model` says; raises `UserError` naming the file that is missing or broken."""
     path = Path(path)
+    if path.is_dir():
+        raise absent(path)
     if not path.is_file():
         raise UserError(f"{path}: expected weights of {model} (.safetensors), found no such file; "
                         f"train them with: saliency-bench train {model}")

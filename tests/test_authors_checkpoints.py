@@ -1,12 +1,16 @@
 """Checkpoints of the systems' authors: read whole, in the preset they fit, or refused with what does not fit."""
 
+import argparse
 import hashlib
 import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from saliency_bench import registry
 from saliency_bench.baselines.avinet import AViNetModel
@@ -53,8 +57,10 @@ def test_missing_and_surplus_tensors_are_counted_and_the_nearest_named(tmp_path)
     state = authors("vinet16")
     state["decoder.convtsp2.0.weights"] = state.pop("decoder.convtsp2.0.weight")
     torch.save(state, tmp_path / "w.pt")
-    refused(tmp_path / "w.pt", "vinet", "V", "preset paper16", "391 of its 392", "1 missing", "decoder.joined.1.weight",
-            "1 surplus", "nothing was loaded", "nearest")
+    refused(tmp_path / "w.pt", "vinet", "V", "preset paper16", "391 of its 392", "1 missing", 
+            "decoder.convtsp2.0.weight, here decoder.joined.1.weight, nearest decoder.convtsp2.0.weights",
+            "1 surplus (decoder.convtsp2.0.weights)",
+            "nothing was loaded; no system here is nearer; fetch the authors' file of vinet again")
 
 
 def test_a_file_is_held_to_the_sha256_that_is_asked_for(type_, tmp_path):
@@ -109,7 +115,8 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "asked", "mode", "said"), [
-    ("stavis_av", "vinet", "V", "it is a checkpoint of stavis(AV)"),
+    ("stavis_av", "vinet", "V", "it is a checkpoint of stavis in mode AV or V, which its tensors do not tell, preset "
+     "paper: run stavis"),
     ("vinet", "stavis", "AV", "it is a checkpoint of vinet(V)"),
     ("vinet", "tased", "V", "it is a checkpoint of vinet(V)"),
     ("avinet", "vinet", "V", "it is a checkpoint of avinet(AV)"),
@@ -121,11 +128,104 @@ def test_a_checkpoint_of_another_system_is_recognised(name, asked, mode, said, t
 
 def test_a_file_that_would_run_code_or_holds_no_tensors_is_refused(tmp_path):
     torch.save({"state_dict": {"a": print}}, tmp_path / "code.pt")
-    refused(tmp_path / "code.pt", "vinet", "V", "plain tensors")
+    refused(tmp_path / "code.pt", "vinet", "V", "plain tensors", "builtins.print", "would run code")
     torch.save({"lr": 0.1}, tmp_path / "no.pt")
-    refused(tmp_path / "no.pt", "vinet", "V", "state dict of tensors")
-    (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
-    refused(tmp_path / "cut.pt", "vinet", "V", "unreadable")
+    refused(tmp_path / "no.pt", "vinet", "V", "state dict of tensors", "found the keys 'lr' (float)")
+
+
+class Runs:
+    """A pickle of it leaves a file behind, should anything load it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_a_pickle_is_never_loaded_and_what_it_asks_for_is_named(protocol, tmp_path):
+    (tmp_path / "w.pt").write_bytes(pickle.dumps(Runs(tmp_path / "ran"), protocol))
+    refused(tmp_path / "w.pt", "vinet", "V", "not opened", "code")
+    (tmp_path / "system.pt").write_bytes(pickle.dumps(os.system, protocol))
+    refused(tmp_path / "system.pt", "vinet", "V", "a call of posix.system")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_class_beside_the_tensors_is_named_with_the_way_to_save_them_alone(zipped, tmp_path):
+    torch.save({"args": argparse.Namespace(), "state_dict": authors("vinet16")}, tmp_path / "w.pt",
+               _use_new_zipfile_serialization=zipped)
+    refused(tmp_path / "w.pt", "vinet", "V", "found argparse.Namespace in it", "torch.save(c['state_dict'], 'weights.")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".old.pt", ".safetensors"])
+@pytest.mark.parametrize(("share", "said"), [(0.0, "found an empty file; fetch it again"),
+                                             (0.2, "bytes that is damaged or ends early; fetch it again")])
+def test_a_file_that_ends_early_is_said_to_in_plain_words(suffix, share, said, tmp_path):
+    path, state = tmp_path / f"w{suffix}", {"a": torch.ones(3000)}
+    if suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=suffix == ".pt")
+    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    refused(path, "vinet", "V", said)
+
+
+def test_files_of_other_kinds_are_told_apart(tmp_path):
+    for content, said in ((b"<!DOCTYPE html><html>", "a page of text"), (b"hello", "a file of another kind")):
+        (tmp_path / "w.pt").write_bytes(content)
+        refused(tmp_path / "w.pt", "vinet", "V", said)
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))
+    refused(tmp_path / "w.pt", "vinet", "V", "a TorchScript program")
+
+
+def test_tensors_below_another_key_are_found_and_named(tmp_path):
+    torch.save({"epoch": 3, "net": authors("vinet16")}, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "keys 'epoch' (int), 'net' (", "torch.save(torch.load(FILE)['net']")
+
+
+@pytest.mark.parametrize("model", ["vinet", "tavdiff"])
+def test_a_folder_is_no_weights_file(model, tmp_path):
+    refused(tmp_path, model, "V", "found a folder; give a file in it")
+    (tmp_path / "a.pth").write_bytes(b"")
+    refused(tmp_path, model, "V", f"for example {tmp_path / 'a.pth'}")
+
+
+@pytest.mark.parametrize(("name", "model", "mode", "preset"), [
+    ("vinet", "vinet", "V", "paper"), ("vinet16", "vinet", "V", "paper16"), ("avinet", "avinet", "AV", "paper"),
+    ("avinet_tf", "avinet", "AV", "paper_tf"), ("stavis_av", "stavis", "AV", "paper"),
+])
+def test_every_tensor_has_the_name_of_the_authors_file(name, model, mode, preset):
+    system = registry.load("models", model)
+    config = system.load_preset(preset)
+    ours = [k for k in system.sized(config, mode).state_dict() if not k.endswith("num_batches_tracked")]
+    theirs = [k for k in authors(name) if not k.endswith(("num_batches_tracked", "pos_encoder.pe"))]
+    assert sorted(system.authors_name(k, config) for k in ours) == sorted(theirs)
+
+
+def test_taseds_names_go_back_to_its_authors():
+    config = TASEDModel.load_preset("paper")
+    for key, value in TASEDModel.sized(config, "V").state_dict().items():
+        assert list(TASEDModel.convert({TASEDModel.authors_name(key, config): value})) == [key]
+
+
+def test_a_file_without_its_last_bias_is_held_against_the_preset_it_is_nearest_to(tmp_path):
+    state = authors("vinet16")
+    del state["decoder.convtsp4.6.bias"]
+    torch.save(state, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "preset paper16, found 391 of its 392 tensors, 1 missing "
+            "(decoder.convtsp4.6.bias, here decoder.out.bias)")
+    torch.save({f"net.{k}": v for k, v in authors("vinet16").items()}, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "vinet", "V", "preset paper16, found")
+
+
+@pytest.mark.parametrize(("mode", "other", "head"), [("AV", "V", "fuseav.bias"), ("V", "AV", "fuse.bias")])
+def test_a_stavis_file_of_the_other_mode_is_refused_by_the_head_that_never_learned(mode, other, head, tmp_path):
+    torch.save(authors("stavis_av", "module.") | {f"module.{head}": torch.full((1,), -6.0)}, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", "stavis", mode, f"{head} still at -6", f"give --modes {other}")
+    assert registry.load("models", "stavis").load(LoadOptions(other, weights=tmp_path / "w.pt")).mode == other
+    refused(tmp_path / "w.pt", "vinet", "V", f"it is a checkpoint of stavis({other}), preset paper: run stavis")
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):

@@ -105,4 +105,5 @@ main()
                                     "saliency_bench.report.cards"])
 def test_ctrl_c_while_modules_are_imported_is_a_line_and_130(module):
     done = subprocess.run([sys.executable, "-c", PRESS, module], capture_output=True, text=True)
-    assert done.returncode == 130 and done.stderr.startswith("Interrupted") and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.startswith("Interrupted") and done.stderr.count("\n") == 1, done.stderr

@@ -19,15 +19,16 @@ CLIP text open_clip and OpenAI (also below `text.`), transformers (with or witho
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from saliency_bench.errors import UserError
+from saliency_bench.models.encoders import refusals
 
 State = dict[str, Tensor]
 
@@ -93,6 +94,27 @@ def _stavis_name(key: str) -> str | None:
     if (m := re.search(r"(?:^|\.)soundnet8\.(\d+)\.(\w+)$", key)) and int(m[1]) in _STAVIS_UNIT:
         return f"layers.{_STAVIS_UNIT[int(m[1])]}.{m[2]}"
     return None
+
+
+def authors_s3d(name: str) -> str:
+    """What kylemin's S3D, in groups as ViNet and TASED-Net have them, calls a tensor of `encoders.s3d.S3D`."""
+    m = re.fullmatch(r"layers\.(\d+)\.(?:(direct|wide|narrow|pooled)\.(?:(\d)\.)?)?(.+)\.(\w+)", name)
+    unit = {ours: theirs for theirs, ours in _AUTHORS_UNIT.items()}.get(m[4]) if m else None
+    if m is None or unit is None:
+        return name
+    group, start = max((g for g in _GROUP_START.items() if g[1] <= int(m[1])), key=lambda g: g[1])
+    branch = {ours: theirs for theirs, ours in _BRANCH.items()}[m[2]] + f".{m[3] or 0}." if m[2] else ""
+    return f"base{group}.{int(m[1]) - start}.{branch}{unit}.{m[5]}"
+
+
+def authors_soundnet(name: str, stavis: bool = False) -> str:
+    """What ViNet's SoundNet, or STAViS's, calls a tensor of `encoders.soundnet.SoundNet`."""
+    if m := re.fullmatch(r"layers\.(\d+)\.(conv|norm)\.(\w+)", name):
+        if stavis:
+            index = next(i for i, ours in _STAVIS_UNIT.items() if ours == f"{m[1]}.{m[2]}")
+            return f"soundnet8.{index}.{m[3]}"
+        return f"{'conv' if m[2] == 'conv' else 'batchnorm'}{int(m[1]) + 1}.{m[3]}"
+    return name.replace("objects.", "conv8_objs.").replace("scenes.", "conv8_scns.")
 
 
 def unread(state: Mapping[str, Tensor], convert: Callable[[Mapping[str, Tensor]], State]) -> State:
@@ -166,24 +188,22 @@ def _join_qkv(state: State) -> State:
 def read_checkpoint(path: Path) -> State:
     """Tensors of a `.safetensors` or torch file; runs no pickled code; raises `UserError` naming the file."""
     if not path.is_file():
-        raise UserError(f"{path}: expected a weights file, found nothing there")
+        raise refusals.absent(path)
     try:
         if path.suffix == ".safetensors":
             return _finite(path, load_file(path))
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's of a file that is refused below
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as e:
-        raise _unreadable(path, e) from None
-    except Exception as e:
-        # torch raises pickle.UnpicklingError and its kin for foreign or damaged files.
-        raise _unreadable(path, e) from None
-    for wrapper in ("state_dict", "model", "model_state_dict"):
+    except Exception as error:  # torch raises many kinds for foreign or damaged files
+        raise refusals.unreadable(path, error) from None
+    for wrapper in refusals.WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
     if not isinstance(loaded, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor)
                                                   for k, v in loaded.items()):
-        raise UserError(f"{path}: expected a state dict of tensors, found {type(loaded).__name__}")
+        raise refusals.no_state(path, loaded)
     return _finite(path, dict(loaded))
 
 
@@ -192,14 +212,6 @@ def _finite(path: Path, state: State) -> State:
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise UserError(f"{path}: {key} expected finite weights, found others; fetch the file again")
     return state
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [""])[0][:120]
-    return UserError(
-        f"{path}: expected .safetensors or a torch file of plain tensors, found something unreadable "
-        f"({type(error).__name__}: {reason}); save the state dict again"
-    )
 
 
 def load_encoder(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
