@@ -34,7 +34,15 @@ from saliency_bench.models.config import NetworkConfig, parse, read_toml
 from saliency_bench.models.encoders.convert import State, read_checkpoint
 from saliency_bench.models.encoders.soundnet import SoundNet
 from saliency_bench.models.losses import saliency_loss
-from saliency_bench.models.weights import describe_weights, fill, read_weights, save_weights, take_over, weights_name
+from saliency_bench.models.weights import (
+    Taken,
+    describe_weights,
+    fill,
+    read_weights,
+    save_weights,
+    take_over,
+    weights_name,
+)
 
 
 class NetworkModel(SlidingWindowModel):
@@ -153,7 +161,9 @@ class NetworkModel(SlidingWindowModel):
     def read(cls, path: Path, mode: str | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
         """The model that `save` wrote, in evaluation mode."""
         description, data = read_weights(path, cls.name, mode)
-        config = cls.parse(description["config"], overrides, str(Path(path).with_suffix(".toml")))
+        config = cls.parse(description["config"], None, str(Path(path).with_suffix(".toml")))
+        if overrides:  # a mistake in these is the caller's, not the file's
+            config = cls.parse(description["config"], overrides, cls.name)
         network = cls.built(config, str(description["mode"]))
         fill(network, data, path, cls.name)
         return cls(network, config, str(description["mode"]), description["record"]).eval()
@@ -284,7 +294,7 @@ class NetworkModel(SlidingWindowModel):
         """How records name the weights at `path`."""
         return checkpoints.file_name(path) if cls._foreign(path) else weights_name(path, cls.name)
 
-    def start_from(self, path: Path, parts: Sequence[str] = ()) -> None:
+    def start_from(self, path: Path, parts: Sequence[str] = ()) -> Taken:
         """Take over every tensor of other weights (any mode, or the authors') that fits; see `weights.take_over`."""
         if self._foreign(path):
             given, self.unknown_training = self.convert(read_checkpoint(Path(path))), True
@@ -292,7 +302,7 @@ class NetworkModel(SlidingWindowModel):
             other = self.read(path)
             given, self.trained_on = other.network.state_dict(), other.trained_on
             self.unknown_training = other.unknown_training
-        take_over(self.network, given, tuple(parts), path)
+        return take_over(self.network, given, tuple(parts), path)
 
     def save(self, path: Path, record: Mapping[str, Any]) -> Path:
         """Write the weights in half precision, with the TOML that describes them beside."""

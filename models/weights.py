@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -115,7 +115,25 @@ def fill(network: nn.Module, data: bytes, path: Path, model: str) -> None:
                         f"the file belongs to another version of {model}") from None
 
 
-def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str, ...], source: Path) -> None:
+class Taken(NamedTuple):
+    """What a network took over of other weights, counters of batches aside: the names it took, those of its own that
+    began anew, and those of the weights that had no place in it.
+    """
+
+    names: list[str]
+    anew: list[str]
+    unused: list[str]
+
+    def __str__(self) -> str:
+        """For example "390 of 392 tensors taken over, 2 begin anew (decoder.out.weight, ...); 5 of the file unused"."""
+        def some(names: list[str]) -> str:
+            return f" ({names[0]}{', ...' if len(names) > 1 else ''})" if names else ""
+
+        return (f"{len(self.names)} of {len(self.names) + len(self.anew)} tensors taken over, {len(self.anew)} begin "
+                f"anew{some(self.anew)}; {len(self.unused)} of the file unused{some(self.unused)}")
+
+
+def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str, ...], source: Path) -> Taken:
     """Take every tensor of `given` that fits by name and shape; of `parts` alone (first words of names) where given.
 
     A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where nothing fits.
@@ -135,6 +153,9 @@ def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str,
         raise UserError(f"{source}: expected weights that share tensors with this network, found none; "
                         "give weights of the same preset")
     network.load_state_dict({**own, **fits})
+    weighty = [k for k in [*own, *(k for k in given if k not in own)] if not k.endswith("num_batches_tracked")]
+    return Taken([k for k in weighty if k in fits], [k for k in weighty if k in own and k not in fits],
+                 [k for k in weighty if k in given and k not in fits])
 
 
 def _check_values(path: Path, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:

@@ -71,12 +71,15 @@ def train(
                     {k: v for k, v in given.items() if v is not None}, seed, choose_device(device), workers, out, init,
                     tuple(words(init_parts, "--init-parts")) if init_parts else (), pretrain, model_options(settings),
                     resume)
+    def tell(line: str) -> None:
+        err_console.print(line, soft_wrap=True, highlight=False, markup=False)
+
     try:
         with TrainBar(err_console) as bar:
-            trained = train_model(wanted, bar)
+            trained = train_model(wanted, bar, tell)
     except KeyboardInterrupt as stop:
         if str(stop):
-            err_console.print(str(stop), soft_wrap=True, highlight=False, markup=False)
+            tell(str(stop))
         raise
     path = trained.weights
     if not trained.new_steps:

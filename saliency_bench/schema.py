@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import difflib
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,9 +20,26 @@ def validated(schema: type[M], tree: Any, source: object) -> M:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         found = f", found {_short(first['input'])}" if where else ""
+        if first["type"] == "extra_forbidden" and (known := _fields(schema, first["loc"][:-1])):
+            name = str(first["loc"][-1])
+            near = difflib.get_close_matches(name, known, 1)
+            raise UserError(f"{source}: {where}: no such setting{f'; did you mean {near[0]}?' if near else ''} (known: "
+                            f"{', '.join(known)})") from None
         fix = """; a list is written as '["a", "b"]'""" if first["type"] == "tuple_type" else ""
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{source}: {where + ': ' if where else ''}{message}{found}{fix}") from None
+
+
+def _fields(schema: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The fields of the section at `place`, none where that is no section."""
+    for part in place:
+        field = schema.model_fields.get(str(part))
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        sections = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not sections:
+            return []
+        schema = sections[0]
+    return sorted(schema.model_fields)
 
 
 def _short(value: object) -> str:

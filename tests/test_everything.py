@@ -121,6 +121,12 @@ def test_random_weights_are_never_called_zero_shot(tmp_path):
     assert any("random: its scores say nothing" in n for n in notes) and not any("zero-shot" in n for n in notes)
 
 
+def test_a_small_network_of_an_exact_design_is_not_taken_for_the_published_one(tmp_path):
+    options = {"untrained": True, "preset": "nano"}
+    small = footnotes(run(Request("vinet", ("V",), out=tmp_path, options=options), [toy_dataset(1)]))
+    assert "vinet(V): preset nano: a small network of the exact design, not the published one" in small
+
+
 def test_the_command_prints_costs_and_what_was_not_run(few, type_, tmp_path, monkeypatch):
     monkeypatch.setattr("saliency_bench.data.resolve.resolve", lambda *a, **k: [toy_dataset(modalities="V")])
     code, out, err = type_("run", "all", "--out", tmp_path)

@@ -118,7 +118,8 @@ def test_sight_with_sound_refuses_to_go_without_sound(system):
 def test_sight_with_sound_can_start_from_sight_alone(system, tmp_path):
     seeing, both = awake(system, "V"), system.create("AV")
     seeing.save(tmp_path / "v.safetensors", {})
-    both.start_from(tmp_path / "v.safetensors")
+    taken = both.start_from(tmp_path / "v.safetensors")
+    assert taken.names and taken.anew and "begin anew (" in str(taken)
     own, taken = both.network.state_dict(), seeing.network.state_dict()
     assert taken.keys() < own.keys()
     assert all(torch.allclose(own[k].float(), v.half().float(), atol=1e-3) for k, v in taken.items())

@@ -1,6 +1,7 @@
 """The training loop: what it holds out, how the rate follows, what it keeps, how it goes on."""
 
 import json
+import re
 import signal
 from dataclasses import replace
 from types import SimpleNamespace
@@ -118,6 +119,16 @@ def test_parts_are_taken_from_weights_and_by_name(tmp_path):
     shipped = TAVDiffModel.shipped("nano", "TA")
     with pytest.raises(UserError, match=r"--init-parts oudio: expected parts of this network \(audio, "):
         train(wanted(tmp_path / "b", init=shipped, init_parts=("audio", "oudio")))
+
+
+def test_what_was_taken_over_is_told_before_the_first_step(tmp_path):
+    told, steps = [], []
+    train(wanted(tmp_path, mode="TAV", init=TAVDiffModel.shipped("nano", "AV"), steps=1),
+          lambda state: steps.append(len(told)), told.append)
+    assert steps == [1] and re.search(r"nano-AV.safetensors: \d+ of \d+ tensors taken over, \d+ begin anew \(", told[0])
+    assert re.search(r"; \d+ of the file unused", told[0])
+    train(wanted(tmp_path), tell=told.append)
+    assert len(told) == 1
 
 
 def test_an_epoch_shows_every_learned_video_once_in_an_order_of_its_own():

@@ -202,6 +202,9 @@ def model_record(request: Request, model: Any, mode: str, dataset: Dataset, prot
     notes["cost"] = cost(model, mode)._asdict()
     if hasattr(model, "card") and (kind := model.card().get("kind")):
         notes["kind"] = kind
+        preset, published = getattr(getattr(model, "config", None), "preset", ""), getattr(type(model), "published", ())
+        if preset and published and preset not in published:
+            notes["preset"] = preset  # of another network than the published one
     return _evaluate(model, mode, spec, dataset, protocol, request, progress, notes)
 
 

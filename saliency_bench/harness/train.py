@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,8 +80,12 @@ class Wanted:
     before: Path | None = None
 
 
-def train(wanted: Wanted, progress: Report = lambda state: None) -> Trained:
-    """Train and say where the weights are; goes on from the checkpoint of an earlier call with the same words."""
+def train(wanted: Wanted, progress: Report = lambda state: None, tell: Callable[[str], None] = lambda line: None
+          ) -> Trained:
+    """Train and say where the weights are; goes on from the checkpoint of an earlier call with the same words.
+
+    tell : called with a line, before the first step, that says what was taken over of the weights it starts from
+    """
     minutes = wanted.minutes
     if sum(x is not None for x in (wanted.steps, wanted.epochs, minutes)) > 1:
         raise UserError("train: give one of --steps, --epochs and --minutes")
@@ -125,6 +129,8 @@ def train(wanted: Wanted, progress: Report = lambda state: None) -> Trained:
         if processes.first:
             sweep(folder)
             write_json(folder / "spec.json", spec.model_dump(mode="json"))
+            if run.taken is not None:
+                tell(f"{wanted.init}: {run.taken}")
         processes.wait()
         return _train(run, folder, folder / f"{spec.preset}-{spec.mode}.safetensors", wanted.workers, progress)
 

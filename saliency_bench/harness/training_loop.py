@@ -121,8 +121,7 @@ class Run:
         torch.manual_seed(spec.seed)
         self.spec, self.processes = spec, processes
         self.model = factory.create(spec.mode, spec.preset, spec.options)
-        if init is not None:
-            self.model.start_from(init, spec.init_parts)
+        self.taken = None if init is None else self.model.start_from(init, spec.init_parts)  # for messages
         self.model.to(processes.device)
         self.items, self.held_out = Items(dataset, self.model, spec), HeldOut(dataset, self.model, spec)
         self.learn()

@@ -102,6 +102,9 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             lines.append(f"{label}: weights {notes['weights']} ({RANDOM if notes.get('untrained') else seen})")
         if (kind := str(notes.get("kind", ""))) in ("reconstruction", "re-implementation"):
             lines.append(f"{label}: {kind}, {KINDS[kind]}")
+        if kind == "exact" and "preset" in notes:
+            lines.append(f"{label}: preset {notes['preset']}: a small network of the exact design, not the published "
+                         "one")
         if "prior" in notes:
             lines.append(f"{label}: {notes['prior']}")
         if "draws" in notes:
