@@ -23,10 +23,12 @@ def validated(schema: type[M], tree: Any, source: object) -> M:
         if first["type"] == "extra_forbidden" and (known := _fields(schema, first["loc"][:-1])):
             name = str(first["loc"][-1])
             near = difflib.get_close_matches(name, known, 1)
-            raise UserError(f"{source}: {where}: no such setting{f'; did you mean {near[0]}?' if near else ''} (known: "
+            raise UserError(f"{source}: {where}: no such field{f'; did you mean {near[0]}?' if near else ''} (known: "
                             f"{', '.join(known)})") from None
+        if first["type"] == "missing":
+            raise UserError(f"{source}: {where}: expected a value, found none; add the field") from None
         fix = """; a list is written as '["a", "b"]'""" if first["type"] == "tuple_type" else ""
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         raise UserError(f"{source}: {where + ': ' if where else ''}{message}{found}{fix}") from None
 
 

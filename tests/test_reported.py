@@ -216,7 +216,7 @@ def test_a_spoiled_table_is_named_with_its_line(folder, file, old, new, said):
     ("[rows.DiT]", "[rows.DoT]", "rows of Table III that stand under .rows.; found 'DiT'"),
     ("number = 2", "number = 1", "1 stands there twice"),
     ("number = 2", "number = 0", "tables.1.number"),
-    ('caption = "TAVDiff with one', 'legend = "TAVDiff with one', "tables.2.caption: Field required"),
+    ('caption = "TAVDiff with one', 'legend = "TAVDiff with one', "tables.2.caption: expected a value, found none"),
     ('datasets = ["summe"]', 'datasets = ["diem"]', "doubts.2: expected some cells of its tables"),
     ('stated = { mean = "2.08" }', "", "claims.1: expected rules of one statistic"),
     ('{ mean = "2.08" }', '{ mean = "2,08" }', "claims.1: expected rules of one statistic"),

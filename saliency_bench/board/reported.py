@@ -17,11 +17,10 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from pydantic import ValidationError
-
 from saliency_bench.board.reported_schema import ROMAN, Cell, PaperFacts, Reading, RowFacts, TableFacts
 from saliency_bench.errors import UserError
 from saliency_bench.metrics import SCORES
+from saliency_bench.schema import validated
 
 # Beyond these a value is a slip, most often a lost decimal point.
 RANGES = {"SIM": (0.0, 1.0), "CC": (-1.0, 1.0), "NSS": (-5.0, 20.0), "AUC-J": (0.0, 1.0)}
@@ -106,15 +105,10 @@ def _paper(folder: Traversable, name: str) -> Paper:
 
 def _facts(where: Traversable) -> PaperFacts:
     try:
-        return PaperFacts.model_validate(tomllib.loads(where.read_text("utf-8")))
+        tree = tomllib.loads(where.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where}: expected TOML, found {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
-        raise UserError(f"{where}: {field + ': ' if field else ''}{first['msg'].removeprefix('Value error, ')}{found}"
-                        ) from None
+    return validated(PaperFacts, tree, where)
 
 
 def _table(folder: Traversable, name: str, facts: PaperFacts, table: TableFacts) -> Table:

@@ -102,7 +102,7 @@ def _reported(table: Table) -> list[dict[str, Any]]:
         for dataset in table.facts.datasets:
             cells = {m: table.cells[name, dataset, m] for m in HEADLINE}
             doubts = list(dict.fromkeys(text for cell in cells.values() for text in doubts_of(cell)))
-            notes = [f"printed as {name}", f"how it was scored: {row.protocol}", *([row.variant] if row.variant else [])]
+            notes = [f"printed as {name}", f"how it was scored: {row.protocol}", *filter(None, [row.variant])]
             out.append({
                 "id": f"reported/{table.paper}/table-{table.facts.number}/{name}/{dataset}", "source": "reported",
                 "system": row.system, "label": label, "mode": row.mode, "kind": "", "reference": False,

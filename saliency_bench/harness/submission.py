@@ -21,13 +21,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from saliency_bench import registry
 from saliency_bench.data.clip import parse_mode
 from saliency_bench.errors import UserError
 from saliency_bench.files import read_text
 from saliency_bench.harness.record import REFERENCES
+from saliency_bench.schema import validated
 
 FILE = "submission.toml"
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -82,17 +83,7 @@ def read_submission(root: Path) -> Submission | None:
     if not path.exists():
         return None
     try:
-        return Submission.model_validate(tomllib.loads(read_text(path, "a submission")))
+        tree = tomllib.loads(read_text(path, "a submission"))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: expected TOML, found {' '.join(str(error).split())}; mend it") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            raise UserError(f'{path}: {where}: expected how tables call the system, found nothing; write {where} = '
-                            '"my-model"') from None
-        if first["type"] == "extra_forbidden":
-            raise UserError(f"{path}: {where}: expected one of {', '.join(Submission.model_fields)}, found another "
-                            "field; leave it out") from None
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise UserError(f"{path}: {where}: {said}, found {first['input']!r}; mend the field") from None
+    return validated(Submission, tree, path)
