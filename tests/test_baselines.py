@@ -83,7 +83,7 @@ def test_weights_come_back_and_give_the_same_maps(name, mode, tmp_path):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_mode_or_preset_that_is_not_there_is_named(name):
     factory = registry.load("models", name)
-    with pytest.raises(UserError, match="not one of its modes"):
+    with pytest.raises(UserError, match="has no mode TA; it has "):
         factory.load(LoadOptions("TA"))
     with pytest.raises(UserError, match=r"expected one of .*nano"):
         factory.load(LoadOptions(factory.modes[0], options={"preset": "huge", "untrained": True}))

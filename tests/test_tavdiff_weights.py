@@ -132,7 +132,7 @@ def test_a_model_that_was_trained_is_saved_with_its_record(tmp_path):
 
 @pytest.mark.parametrize(("options", "message"), [
     (LoadOptions("AV"), "expected weights of mode AV, found mode TV"),
-    (LoadOptions("A"), "choose from TAV"),
+    (LoadOptions("A"), "it has TAV"),
     (LoadOptions("TV", options={"preset": "paper"}), "preset paper, found preset nano"),
     (LoadOptions("TV", options={"denoiser.depth": 3}), "not an option of trained weights"),
     (LoadOptions("TV", options={"sampling.stesp": 3}), "stesp"),
