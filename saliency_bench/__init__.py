@@ -1,14 +1,14 @@
 """saliency-bench: one harness, one protocol and exact metrics for multimodal video saliency.
 
-`evaluate`, `score` and `systems` are those of `api`, loaded when first used: `saliency_bench.metrics` stays light.
+What `__all__` names is that of `api`, loaded when first used: `saliency_bench.metrics` stays light.
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["UserError", "__version__", "evaluate", "score", "systems"]
+__all__ = ["UserError", "__version__", "evaluate", "load_model", "open_dataset", "score", "systems"]
 
-_LAZY = {"evaluate": "api", "score": "api", "systems": "api", "UserError": "errors"}
+_LAZY = {**dict.fromkeys(["evaluate", "load_model", "open_dataset", "score", "systems"], "api"), "UserError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

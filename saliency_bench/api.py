@@ -6,6 +6,11 @@
     record.frames()                # pandas: a row a frame
     record.plot("maps.png")        # frame, truth and map of the first clips; CC and NSS with their intervals
 
+    dataset = sb.open_dataset("avt-causal").first(12)    # a quick look; `dataset=` takes it as well
+    model = sb.load_model("tavdiff", "TAV")
+    for frames, maps in model.predict(dataset.samples[0].clip.only("TAV")):
+        ...
+
 What the command line refuses with a message is a `UserError` with the same message.  Nothing is printed.
 """
 
@@ -28,7 +33,7 @@ from saliency_bench.data.resolve import resolve
 from saliency_bench.errors import UserError
 from saliency_bench.harness import run as harness
 from saliency_bench.harness import score as folder
-from saliency_bench.harness.record import Record, paired
+from saliency_bench.harness.record import Record, paired, skill
 from saliency_bench.protocol import HEADLINE
 
 
@@ -67,6 +72,13 @@ class Evaluation(Record):
         found = {m: paired(self, other, m) for m in HEADLINE}
         return pd.DataFrame({m: d for m, d in found.items() if d}, index=["mean", "low", "high"]).T
 
+    def skill(self, metric: str = "CC") -> float | None:
+        """(score - floor) / (oracle - floor): 0 is the centre prior, 1 all that the mode can tell.
+
+        None where the set has no oracle, or where the oracle is hardly above the floor.
+        """
+        return skill(self, self.references, metric)
+
     def __repr__(self) -> str:
         scores = ", ".join(f"{m} {v:.3f}" for m in HEADLINE if (v := self.metric(m)["mean"]) is not None)
         return f"<{self.spec.label} on {self.spec.dataset}, {self.spec.protocol}, {self.n_videos} videos: {scores}>"
@@ -83,15 +95,14 @@ def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-ca
     dataset : a name, a folder, or an opened `Dataset`
     out     : folder of the store, "runs" by default; for an object a temporary one, as nothing tells two versions of
               its code apart
-    settings: the model's own, as `--set` takes them (write a dot as two underscores: `diffusion__steps=4`)
+    settings: the model's own, as `--set` takes them (write a dot as two underscores: `sampling__steps=4`)
     Raises `UserError` for whatever is wrong with these.
     """
     opened = _open(dataset, split, fold, data_root)
     name = model if isinstance(model, str) else str(getattr(model, "name", type(model).__name__))
     where = Path(out) if out is not None else Path("runs") if isinstance(model, str) else _temporary()
-    options = {key.replace("__", "."): value for key, value in settings.items()}
-    request = harness.Request(name, (parse_mode(modes),) if modes else (), protocol, None if weights is None else
-                              Path(weights), seed, batch, harness.choose_device(device), where, options)
+    request = _request(name, modes, protocol=protocol, weights=weights, seed=seed, batch=batch, device=device,
+                       settings=settings, out=where)
     if isinstance(model, str):
         loaded: Mapping[str, Any] = harness.load_models(request)
     else:
@@ -100,6 +111,23 @@ def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-ca
                             "rename it")
         loaded = {mode: model for mode in harness.check_modes(model, name, request.modes)}
     return _evaluation(harness.run(request, [opened], models=dict(loaded)), opened, where)
+
+
+def open_dataset(name: str, split: str | None = None, *, fold: int | None = None,
+                 data_root: str | Path | None = None) -> Dataset:
+    """The one data set of this name or in this folder; see `data.resolve` for splits, folds and `data_root`.
+
+    Raises `UserError` where there is none, or more than one.
+    """
+    return _open(name, split, fold, data_root)
+
+
+def load_model(name: str, mode: str = "", *, weights: str | Path | None = None, seed: int = 0, batch: int = 8,
+               device: str = "auto", **settings: Any) -> Any:
+    """A registered model, ready to `predict(clip.only(mode))`; arguments and errors are those of `evaluate`."""
+    (model,) = harness.load_models(_request(name, mode, weights=weights, seed=seed, batch=batch, device=device,
+                                            settings=settings)).values()
+    return model
 
 
 def score(maps: str | Path, dataset: str | Dataset, *, protocol: str = "av6-clean", split: str | None = None,
@@ -114,6 +142,13 @@ def systems() -> pd.DataFrame:
     from saliency_bench.report.cards import listing
 
     return pd.DataFrame(listing()).set_index("name")
+
+
+def _request(name: str, mode: str, *, weights: str | Path | None, device: str, settings: Mapping[str, Any],
+             **more: Any) -> harness.Request:
+    return harness.Request(name, (parse_mode(mode),) if mode else (),
+                           weights=None if weights is None else Path(weights), device=harness.choose_device(device),
+                           options={key.replace("__", "."): value for key, value in settings.items()}, **more)
 
 
 def _evaluation(records: Sequence[Record], dataset: Dataset, out: Path) -> Evaluation:

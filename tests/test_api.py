@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -99,6 +100,48 @@ def test_what_is_wrong_is_said_in_one_line(tiny, tmp_path, asked, words):
     with pytest.raises(sb.UserError) as error:
         sb.evaluate(**{"dataset": tiny, "out": tmp_path, **asked})
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_first_videos_are_a_data_set_of_their_own(tiny, tmp_path):
+    whole = sb.open_dataset(str(tiny))
+    some = whole.first(2)
+    assert list(some.names) == list(whole.names)[:2] == [sample.name for sample in some]
+    assert some.manifest != whole.manifest and whole.first(len(whole)) is whole
+    full, part = (sb.evaluate("centre", dataset=d, out=tmp_path) for d in (whole, some))
+    assert part.videos.equals(full.videos[:2]) and part.spec.run_id != full.spec.run_id
+    for n in (0, len(whole) + 1):
+        with pytest.raises(sb.UserError, match=f"from 1 to {len(whole)}, found {n}"):
+            whole.first(n)
+
+
+def test_a_loaded_model_gives_the_maps_that_are_scored(tiny, tmp_path):
+    dataset = sb.open_dataset(str(tiny)).first(1)
+    (frames, maps), *_ = sb.load_model("tavdiff", "TAV", sampling__steps=2).predict(dataset.samples[0].clip)
+    record = sb.evaluate("tavdiff", "TAV", dataset, out=tmp_path, sampling__steps=2)
+    truth, shown = dataset.samples[0].truth, record.frames().set_index("frame")["CC"]
+    scored = [sb.metrics.cc(sb.metrics.resize_like(m, truth.size), truth.frame(i).density)
+              for i, m in zip(frames, maps, strict=True)]
+    np.testing.assert_allclose(scored, shown[list(frames)], rtol=1e-6)
+    with pytest.raises(sb.UserError, match="give --modes"):
+        sb.load_model("tavdiff")
+
+
+def test_skill_is_the_share_of_what_a_mode_can_tell(tmp_path):
+    dataset = sb.open_dataset("avt-causal").first(2)
+    record = sb.evaluate("vinet", "V", dataset, out=tmp_path)
+    rows = {r.spec.model: r.metric("CC")["mean"] for r in (record, *record.references)}
+    assert record.skill() == pytest.approx((rows["vinet"] - rows["centre"]) / (rows["oracle"] - rows["centre"]))
+    assert f" {record.skill():.2f} " in record.table()
+    assert sb.evaluate("centre", dataset=toy_dataset(), out=tmp_path).skill() is None
+
+
+def test_figures_stay_where_a_notebook_draws_them():
+    code = "import matplotlib, saliency_bench.report.figures; print(matplotlib.get_backend())"
+    drawn = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                            env={**os.environ, "MPLBACKEND": chosen} if chosen else
+                            {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}).stdout.strip().lower()
+             for chosen in ("svg", "")]
+    assert drawn == ["svg", "agg"]
 
 
 def test_records_of_different_data_have_no_difference(tiny, tmp_path):

@@ -92,6 +92,15 @@ class Dataset:
     def __iter__(self) -> Iterator[Sample]:
         return (self.samples[i] for i in range(len(self)))
 
+    def first(self, n: int) -> Dataset:
+        """The first n videos, for a quick look: it counts as another data set (its hash differs).
+
+        Raises `UserError` for fewer than one and for more than there are.
+        """
+        if self.endless or not 1 <= n <= len(self):
+            raise UserError(f"{self.name}: expected a number of videos from 1 to {len(self)}, found {n}; give another")
+        return self if n == len(self) else _only(self, range(n), "first", str(n))
+
 
 @dataclass(frozen=True)
 class _Some:
@@ -109,7 +118,13 @@ def without(dataset: Dataset, losses: Sequence[Loss], problems: Sequence[str]) -
     """The data set without the videos of `losses`; it counts as another data set (its hash differs)."""
     gone = {loss.video for loss in losses}
     kept = [i for i, name in enumerate(dataset.names) if name not in gone]
-    digest = hashlib.sha256("\n".join([dataset.manifest, "without", *sorted(gone)]).encode()).hexdigest()
-    return replace(dataset, samples=_Some(dataset.samples, kept), names=[dataset.names[i] for i in kept],
-                   manifest=digest, problems=(*dataset.problems, *problems), losses=(*dataset.losses, *losses),
-                   times={video: n for video, n in dataset.times.items() if video not in gone})
+    return replace(_only(dataset, kept, "without", *sorted(gone)), problems=(*dataset.problems, *problems),
+                   losses=(*dataset.losses, *losses))
+
+
+def _only(dataset: Dataset, kept: Sequence[int], *words: str) -> Dataset:
+    """The videos at `kept`; `words` say which, in its hash."""
+    names = [dataset.names[i] for i in kept]
+    digest = hashlib.sha256("\n".join([dataset.manifest, *words]).encode()).hexdigest()
+    return replace(dataset, samples=_Some(dataset.samples, kept), names=names, manifest=digest,
+                   times={video: n for video, n in dataset.times.items() if video in names})
