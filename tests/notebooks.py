@@ -8,16 +8,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from base64 import b64decode, b64encode
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import nbformat
 from nbclient import NotebookClient
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
@@ -75,20 +72,13 @@ def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]
     for one in outputs:
         one.pop("execution_count", None) if one.output_type == "stream" else None
         if "image/png" in one.get("data", {}):
-            one.data = nbformat.from_dict({"image/png": _small(one.data["image/png"]), "text/plain": "<figure>"})
+            one.data = nbformat.from_dict({"image/png": one.data["image/png"], "text/plain": "<figure>"})
             one.metadata = nbformat.from_dict({})
         if out and one.output_type == "stream" and (out[-1].output_type, out[-1].get("name")) == ("stream", one.name):
             out[-1].text += one.text
         else:
             out.append(one)
     return out
-
-
-def _small(figure: str) -> str:
-    """The PNG in 256 colours, so that a notebook stays small in the repository."""
-    out = BytesIO()
-    Image.open(BytesIO(b64decode(figure))).convert("RGB").quantize(256).save(out, "PNG", optimize=True)
-    return b64encode(out.getvalue()).decode()
 
 
 @contextmanager
