@@ -86,7 +86,7 @@ def test_a_frame_where_all_blink_is_counted_as_the_protocol_says(root: Path, tmp
     blacken(root, "V2_b", 10)
     write_list(root, "tiny", "test", [f"V2_b {N} 25.0"])
     record = scored(stavis.open_set(root, "tiny"), protocol, tmp_path / "runs")
-    row = record.frames[record.frames["frame"] == 9].iloc[0]
+    row = record.scores[record.scores["frame"] == 9].iloc[0]
     assert row["note"] == "no truth" and all(pd.isna(row[m]) for m in HEADLINE if m != "SIM")
     assert row["SIM"] == sim if sim is not None else pd.isna(row["SIM"])
     assert record.coverage().scored == counted
