@@ -23,14 +23,17 @@ def add(
     """Take finished runs into ROOT/records; each is checked, and nothing that is there is changed."""
     from saliency_bench.board import records
 
-    new = old = 0
-    for run in runs:
-        for path, is_new in records.add(run, root):
-            new, old = new + is_new, old + (not is_new)
-            if is_new:
-                say(f"added {path}")
-    say(f"{new} added, {old} there already; `saliency-bench leaderboard build --root {root}` makes the boards"
-        if new else f"0 added, {old} there already")
+    found = [one for run in runs for one in records.add(run, root)]
+    new, refused = [one for one in found if one.new], [one for one in found if one.refused]
+    for one in new:
+        say(f"added {one.path}")
+    for one in refused:
+        say(f"not added: {one.refused}")
+    then = f"; `saliency-bench leaderboard build --root {root}` makes the boards" if new else ""
+    say(f"{len(new)} added, {len(found) - len(new) - len(refused)} there already"
+        f"{f', {len(refused)} not added' if refused else ''}{then}")
+    if refused:
+        raise typer.Exit(2)
 
 
 @leaderboard_app.command("build")
@@ -46,6 +49,7 @@ def build(
 ) -> None:
     """Make every table of ROOT/boards from ROOT/records and the reported numbers; same input, same bytes."""
     from saliency_bench.board import build as builder
+    from saliency_bench.report.cells import counted
 
     if check:
         stale = builder.check(root)
@@ -55,7 +59,8 @@ def build(
         raise typer.Exit(1 if stale else 0)
     boards, changed = builder.build(root)
     rows, index = sum(len(board.rows) for board in boards), root / builder.FOLDER / "README.md"
-    say(f"{len(boards)} boards of {rows} measured rows, {len(changed)} files changed: {index}")
+    say(f"{counted(len(boards), 'board')} of {counted(rows, 'measured row')}, {counted(len(changed), 'file')} changed: "
+        f"{index}")
     if site is not None:
         from saliency_bench.board.site import write_site
         from saliency_bench.data.resolve import resolve

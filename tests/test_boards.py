@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from saliency_bench.board.boards import Board, boards
-from saliency_bench.board.build import FOLDER, build, check, pages
+from saliency_bench.board.build import FOLDER, WRITTEN, build, check, pages
 from saliency_bench.board.duel import duel, duel_text, scatter_csv
 from saliency_bench.board.paper_tables import StudyPage, claims_page
 from saliency_bench.board.paper_tables import latex as paper_latex
@@ -43,7 +43,8 @@ def measured(model: str, quality: float, *, seed: int = 0, mode: str = "AV", dat
             for v, f in itertools.product(range(n), range(3))]
     record = Record(RunSpec(model=model, mode=mode, dataset=dataset, manifest=spec.pop("manifest", "0"), **spec),
                     pd.DataFrame(rows), notes=notes or {})
-    return Measured(Entry(**dump(summary(record)), made={"made": "2026-01-02T03:04:05+00:00"}, ms_per_frame=3.0))
+    made = {"made": "2026-01-02T03:04:05+00:00", "python": "3"}
+    return Measured(Entry(**dump(summary(record)), made=made, ms_per_frame=3.0))
 
 
 @pytest.fixture
@@ -84,8 +85,9 @@ def test_the_order_of_records_does_not_matter(rows):
 def test_content_split_and_protocol_make_boards_of_their_own():
     made = boards([measured("a", 0.5), measured("a", 0.5, manifest="1" * 64), measured("a", 0.5, protocol="mit"),
                    measured("a", 0.5, split="val"), measured("a", 0.5, dataset="other")])
-    assert [b.name for b in made] == ["other-av6-clean", "toy-0-av6-clean", "toy-11111111-av6-clean", "toy-mit",
+    assert [b.name for b in made] == ["other-av6-clean", "toy-0-av6-clean", "toy-0-mit", "toy-11111111-av6-clean",
                                       "toy-val-av6-clean"]
+    assert [b.data for b in made] == ["other", "toy-0", "toy-0", "toy-11111111", "toy-val"]
 
 
 def test_rows_of_one_label_are_told_apart_by_weights_then_by_run():
@@ -139,12 +141,31 @@ def test_a_build_is_complete_repeatable_and_removes_what_nothing_stands_behind(r
     _, first = build(tmp_path)
     before = {p: p.read_bytes() for p in (tmp_path / FOLDER).rglob("*") if p.is_file()}
     assert set(first) == set(before) and not check(tmp_path) and build(tmp_path)[1] == []
-    stale = tmp_path / FOLDER / "old.md"
-    stale.write_text("x")
+    (kept := tmp_path / FOLDER / "mine" / "notes.txt").parent.mkdir()
+    kept.write_text("not yours")
     edited = tmp_path / FOLDER / "toy-av6-clean.md"
     edited.write_text(edited.read_text().replace("good", "best"))
-    assert check(tmp_path) == sorted([stale, edited]) and build(tmp_path)[1] == sorted([stale, edited])
-    assert {p: p.read_bytes() for p in (tmp_path / FOLDER).rglob("*") if p.is_file()} == before
+    assert check(tmp_path) == [edited] and build(tmp_path)[1] == [edited]
+    assert before.items() <= {p: p.read_bytes() for p in (tmp_path / FOLDER).rglob("*") if p.is_file()}.items()
+    for path in (tmp_path / "records").iterdir():
+        path.unlink()
+    assert build(tmp_path)[0] == [] and not edited.exists() and kept.read_text() == "not yours"
+
+
+def test_a_list_of_files_that_points_elsewhere_removes_nothing(rows, tmp_path):
+    write(rows, tmp_path)
+    build(tmp_path)
+    (outside := tmp_path / "mine.txt").write_text("not yours")
+    (tmp_path / FOLDER / WRITTEN).write_text("../mine.txt\n")
+    with pytest.raises(UserError, match="expected names of files below it"):
+        build(tmp_path)
+    assert outside.exists()
+
+
+def test_a_root_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(UserError, match=r"typo: expected a folder with records/"):
+        build(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()
 
 
 def test_the_boards_of_the_repository_are_what_its_records_make():
@@ -154,7 +175,7 @@ def test_the_boards_of_the_repository_are_what_its_records_make():
 def test_a_build_without_records_has_the_reported_tables_alone(tmp_path):
     boards_, changed = build(tmp_path)
     assert boards_ == [] and "Nothing yet" in (tmp_path / FOLDER / "README.md").read_text()
-    assert {p.suffix for p in changed} == {".md", ".csv", ".tex"}
+    assert {p.suffix for p in changed} == {".md", ".csv", ".tex", ".txt"}
 
 
 def test_printed_tables_show_every_printed_number_and_their_doubts():
@@ -179,6 +200,12 @@ def test_studies_that_answer_a_printed_table_are_named_below_it():
     assert named == {1: ["a/modes"], 2: ["a/modes"], 3: [], 4: [], 5: ["a/text"]}
 
 
+def test_second_best_is_underlined_where_the_paper_does_so():
+    lines = {t.facts.number: ("<u>" in paper_markdown(t, []), r"\underline" in paper_latex(t))
+             for t in reported_tables()}
+    assert lines == {1: (True, True), 2: (True, True), 3: (False, False), 4: (False, False), 5: (False, False)}
+
+
 def test_claims_are_judged_on_the_page():
     text = claims_page()
     assert "does not follow" in text and "2.08" in text and "SumMe" in text
@@ -196,6 +223,8 @@ def test_two_rows_can_be_compared_either_way_round(rows):
 def test_a_row_that_is_on_no_board_is_named(rows):
     with pytest.raises(UserError, match=r"good: .* there are bad\(AV\), good\(AV\)"):
         duel(boards(rows), "good", "bad(AV)")
+    with pytest.raises(UserError, match="expected two systems, found one"):
+        duel(boards(rows), "good(AV)", "good(AV)")
     with pytest.raises(UserError, match="no board that has both"):
         duel(boards([measured("a", 0.5), measured("b", 0.5, dataset="other")]), "a(AV)", "b(AV)")
 
@@ -203,7 +232,7 @@ def test_a_row_that_is_on_no_board_is_named(rows):
 def test_the_verbs_take_in_build_check_and_compare(type_, rows, tmp_path):
     write(rows, tmp_path / "mine")
     code, out, _ = type_("leaderboard", "build", "--root", tmp_path / "mine")
-    assert code == 0 and "1 boards of 5 measured rows" in out
+    assert code == 0 and "1 board of 5 measured rows" in out
     assert type_("leaderboard", "build", "--root", tmp_path / "mine", "--check")[0] == 0
     (tmp_path / "mine" / FOLDER / "README.md").write_text("")
     code, out, _ = type_("leaderboard", "build", "--root", tmp_path / "mine", "--check")

@@ -55,8 +55,8 @@ def changed(path: Path, edit) -> None:
 
 def test_every_finished_run_of_a_folder_is_taken_in_once(runs, tmp_path):
     first = add(runs, tmp_path / "board")
-    assert [new for _, new in first] == [True, True, True]  # blob, centre, human
-    assert [new for _, new in add(runs, tmp_path / "board")] == [False, False, False]
+    assert [one.new for one in first] == [True, True, True]  # blob, centre, human
+    assert [one.new for one in add(runs, tmp_path / "board")] == [False, False, False]
     assert {row.spec.label for row in load(tmp_path / "board")} == {"blob(AV)", "centre", "human"}
 
 
@@ -72,14 +72,14 @@ def test_what_comes_out_is_what_went_in(runs, tmp_path):
 
 
 def test_a_file_of_another_leaderboard_is_taken_in_and_gives_the_same_bytes(runs, tmp_path):
-    [(path, _)] = add(only(runs), tmp_path / "one")
-    [(copy, new)] = add(path, tmp_path / "two")
+    [(path, *_)] = add(only(runs), tmp_path / "one")
+    [(copy, new, _)] = add(path, tmp_path / "two")
     assert new and copy.read_bytes() == path.read_bytes()
 
 
 def test_a_file_says_nothing_of_where_it_was_made(runs, tmp_path):
     changed(only(runs) / "record.json", lambda r: r["problems"].append(f"{tmp_path}/x/clip.mp4: 3 frames lost"))
-    [(path, _)] = add(only(runs), tmp_path / "board")
+    [(path, *_)] = add(only(runs), tmp_path / "board")
     assert str(tmp_path) not in path.read_text() and "clip.mp4: 3 frames lost" in path.read_text()
 
 
@@ -152,7 +152,7 @@ def test_a_folder_under_another_name_is_refused(runs, tmp_path):
 
 
 def test_a_kept_file_whose_scores_or_name_were_changed_is_refused(runs, tmp_path):
-    [(path, _)] = add(only(runs), tmp_path / "board")
+    [(path, *_)] = add(only(runs), tmp_path / "board")
     other = path.rename(path.with_name("other.json"))
     with pytest.raises(UserError, match=r"expected the name blob-AV-toy"):
         load(tmp_path / "board")
@@ -166,7 +166,7 @@ def test_a_kept_file_whose_scores_or_name_were_changed_is_refused(runs, tmp_path
 
 
 def test_a_run_scored_anew_stands_beside_the_old_one_and_the_newest_is_shown(runs, tmp_path):
-    [(old, _)] = add(only(runs), tmp_path / "board")
+    [(old, *_)] = add(only(runs), tmp_path / "board")
     shutil.copytree(only(runs), tmp_path / "again" / only(runs).name)
     again = only(tmp_path / "again")
     table = pd.read_parquet(again / "scores" / "clip1.parquet")
@@ -176,14 +176,104 @@ def test_a_run_scored_anew_stands_beside_the_old_one_and_the_newest_is_shown(run
     record = Record(store.spec, store.scores(["clip1", "clip2", "clip3"]))
     (again / "record.json").write_text(json.dumps(dump(summary(record))))
     changed(again / "provenance.json", lambda p: p.update(made="2999-01-01T00:00:00+00:00"))
-    [(new, is_new)] = add(again, tmp_path / "board")
+    [(new, is_new, _)] = add(again, tmp_path / "board")
     assert is_new and new != old and old.exists()
     [row] = load(tmp_path / "board")
-    assert row.entry.made["made"].startswith("2999") and row.metric("SIM")["mean"] == record.metric("SIM")["mean"]
+    assert row.entry.made.made.year == 2999 and row.metric("SIM")["mean"] == record.metric("SIM")["mean"]
+
+
+def test_whatever_is_edited_in_a_kept_file_is_found_out(runs, tmp_path):
+    [(path, *_)] = add(only(runs), tmp_path / "board")
+    whole = path.read_text()
+    for edit in (lambda r: r["notes"].update(kind="exact"), lambda r: r["notes"].update(zero_shot=True),
+                 lambda r: r["metrics"]["CC"].update(low=-0.9), lambda r: r["problems"].append("none")):
+        changed(path, edit)
+        with pytest.raises(UserError, match="its scores or its name were changed"):
+            load(tmp_path / "board")
+        path.write_text(whole)
+
+
+def test_an_interval_that_is_not_that_of_the_videos_is_refused(runs, tmp_path):
+    changed(only(runs) / "record.json", lambda r: r["metrics"]["CC"].update(low=-0.9))
+    with pytest.raises(UserError, match=r"metrics\.CC\.low: expected .* as its videos give"):
+        add(only(runs), tmp_path / "board")
+
+
+def test_a_record_whose_card_was_mended_is_a_new_file_and_is_shown(runs, tmp_path):
+    add(only(runs), tmp_path / "board")
+    changed(only(runs) / "record.json", lambda r: r["notes"].update(kind="original"))
+    [one] = add(only(runs), tmp_path / "board")
+    assert one.new and len(list((tmp_path / "board" / FOLDER).iterdir())) == 2
+    assert [row.notes["kind"] for row in load(tmp_path / "board")] == ["original"]
+
+
+def test_scores_that_differ_by_rounding_alone_are_one_record(runs, tmp_path):
+    [(path, *_)] = add(only(runs), tmp_path / "board")
+    entry = load(tmp_path / "board")[0].entry
+    tree = json.loads(path.read_text())
+    tree["videos"][0]["scores"]["CC"][0] += 1e-16
+    assert type(entry).model_validate(tree).digest == entry.digest
+
+
+def test_of_a_folder_the_good_runs_are_taken_in_and_the_others_named(runs, tmp_path, type_):
+    changed(only(runs) / "record.json", lambda r: r["notes"].update(untrained=True))
+    (only(runs, "human*") / "record.json").unlink()
+    code, out, _ = type_("leaderboard", "add", runs, "--root", tmp_path / "board")
+    assert code == 2 and "1 added, 0 there already, 2 not added" in out
+    assert "random weights" in out and "expected a finished run, found no record.json" in out
+    assert [row.spec.label for row in load(tmp_path / "board")] == ["centre"]
+
+
+@pytest.mark.parametrize(("told", "kept"), [
+    ("/home/Jane Doe/x/y.png: lost", "y.png: lost"), (r"C:\Users\Jane\a.wav is mono", "a.wav is mono"),
+    ("see file:///home/jane/b.png", "see b.png"), ("runs/a/b.png and 3/4 of it", "runs/a/b.png and 3/4 of it"),
+    ("https://example.org/code/x", "https://example.org/code/x")])
+def test_of_a_path_only_its_last_part_is_kept(runs, tmp_path, told, kept):
+    changed(only(runs) / "record.json", lambda r: r["problems"].append(told))
+    add(only(runs), tmp_path / "board")
+    assert load(tmp_path / "board")[0].problems[-1] == kept
+
+
+def test_a_setting_that_is_a_path_stays_what_was_asked(tmp_path, monkeypatch):
+    spec = SPEC.model_copy(update={"options": {"checkpoint": "/data/me/net.pt"}})
+    frames = pd.DataFrame([{"video": "v", "frame": 0, **dict.fromkeys(HEADLINE, 0.5), "note": ""}])
+    store = Store(tmp_path / "runs", spec)
+    store.put("v", frames.drop(columns="video"), 1.0)
+    (store.root / "record.json").write_text(json.dumps(dump(summary(Record(spec, frames)))))
+    (store.root / "provenance.json").write_text(json.dumps({"made": "2026-01-01T00:00:00+00:00"}))
+    assert add(store.root, tmp_path / "board")[0].new
+
+
+@pytest.mark.parametrize(("file", "text"), [
+    ("record.json", "[" * 200_000), ("times/clip1.json", "{"), ("provenance.json", "{}"),
+    ("provenance.json", '{"made": "yesterday"}')])
+def test_a_damaged_file_of_a_run_is_named_in_one_line(runs, tmp_path, file, text):
+    (only(runs) / file).write_text(text)
+    with pytest.raises(UserError) as error:
+        add(only(runs), tmp_path / "board")
+    assert "\n" not in str(error.value) and str(only(runs)) in str(error.value)
+
+
+def test_a_damaged_map_is_named_in_one_line(runs):
+    spec = read_summary(only(runs) / "record.json").spec
+    path = only(runs) / "samples" / "clip1.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    for read in (Store(runs, spec).kept, Store(runs, spec).kept_strip):
+        with pytest.raises(UserError, match=r"clip1\.npz: cannot be read"):
+            read("clip1")
+
+
+def test_taking_in_a_run_writes_nothing_into_it(runs, tmp_path):
+    def state() -> dict:
+        return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in runs.rglob("*")}
+
+    before = state()
+    add(runs, tmp_path / "board")
+    assert state() == before
 
 
 def test_the_file_is_json_with_a_line_a_video(runs, tmp_path):
-    [(path, _)] = add(only(runs), tmp_path / "board")
+    [(path, *_)] = add(only(runs), tmp_path / "board")
     lines = path.read_text().splitlines()
     assert sum(line.startswith('  {"video"') for line in lines) == 3
     assert path.parent.name == FOLDER and text(load(tmp_path / "board")[0].entry) == path.read_text()

@@ -20,6 +20,7 @@ from saliency_bench.board.records import add
 from saliency_bench.board.site import page_data
 from saliency_bench.data.media import probe
 from saliency_bench.data.resolve import resolve
+from saliency_bench.errors import UserError
 from saliency_bench.harness.run import Request, run
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import MOST, Strip
@@ -127,6 +128,40 @@ def test_a_long_film_has_no_fixations_and_fewer_maps():
     sample = toy_dataset(1, n_frames=MOST + 1, modalities="V").samples[0]
     _, found = clip(sample, "toy", {})
     assert found["fixations"] == [] and len(found["truth"]["frames"]) == 1 + MOST // 2
+
+
+def test_boards_of_other_splits_and_contents_are_other_data_on_the_page():
+    data = page_data(boards([measured("a", 0.5), measured("a", 0.4, split="val"),
+                             measured("a", 0.3, manifest="1" * 64)]))
+    rows = [row for row in data["rows"] if row["source"] == "measured"]
+    assert {row["dataset"] for row in rows} == {"toy-0", "toy-val", "toy-11111111"} and len(rows) == 3
+    assert {row["dataset"] for row in rows} <= {d["name"] for d in data["datasets"]}
+    assert len(set(row["videos_of"] for row in rows)) == 3
+
+
+def test_measured_rows_of_a_published_set_stand_where_its_reported_ones_do():
+    data = page_data(boards([measured("tavdiff", 0.6, dataset="DIEM"), measured("b", 0.5, dataset="DIEM"),
+                             measured("a", 0.5, dataset="AVAD")]))
+    assert {row["dataset"] for row in data["rows"] if row["source"] == "measured"} == {"diem", "avad"}
+    names = [d["name"] for d in data["datasets"]]
+    assert names[:2] == ["diem", "avad"] and len(set(names)) == len(names) == 6
+    assert {s["dataset"] for s in data["stability"]} == {"diem"}
+
+
+def test_a_page_of_somebody_else_is_not_written_over(tmp_path):
+    (tmp_path / "index.html").write_text("<h1>mine</h1>")
+    with pytest.raises(UserError, match="found another: give another --site"):
+        write_page(page_data([]), [], tmp_path)
+    assert (tmp_path / "index.html").read_text() == "<h1>mine</h1>"
+
+
+def test_only_scripts_of_clips_are_removed(tmp_path):
+    write_page(page_data([]), [], tmp_path)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "own.js").write_text("mine()")
+    (tmp_path / "clips" / "old.js").write_text("window.boardClip({});")
+    write_page(page_data([]), [], tmp_path)
+    assert [p.name for p in (tmp_path / "clips").iterdir()] == ["own.js"]
 
 
 def test_hostile_names_reach_the_page_as_data(tmp_path):

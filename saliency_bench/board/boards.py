@@ -36,9 +36,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """See the module docstring.  `name` is unique among boards; rivals come first, best first, then references."""
+    """See the module docstring.  `name` is unique among boards, `data` among what was scored (set, split, content);
+    rivals come first, best first, then references."""
 
     name: str
+    data: str
     dataset: str
     split: str
     protocol: str
@@ -83,9 +85,9 @@ def boards(measured: Iterable[Measured]) -> list[Board]:
         groups.setdefault((spec.dataset, spec.split, spec.manifest, spec.protocol), []).append(row)
     out = []
     for (dataset, split, manifest, protocol), rows in groups.items():
-        several = sum((d, s, p) == (dataset, split, protocol) for d, s, _, p in groups) > 1
-        name = "-".join([dataset, *([split] * (split != "test")), *([manifest[:8]] * several), protocol])
-        out.append(Board(name, dataset, split, protocol, _rows(rows)))
+        several = len({m for d, s, m, _ in groups if (d, s) == (dataset, split)}) > 1
+        data = "-".join([dataset, *([split] * (split != "test")), *([manifest[:8]] * several)])
+        out.append(Board(f"{data}-{protocol}", data, dataset, split, protocol, _rows(rows)))
     return sorted(out, key=lambda board: board.name)
 
 

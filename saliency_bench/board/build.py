@@ -11,8 +11,10 @@ from saliency_bench.board import paper_tables, tables
 from saliency_bench.board.boards import Board, boards
 from saliency_bench.board.comparisons import STATISTICS
 from saliency_bench.board.paper_tables import StudyPage
+from saliency_bench.board.records import FOLDER as RECORDS
 from saliency_bench.board.records import load
 from saliency_bench.board.reported import tables as reported_tables
+from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
 from saliency_bench.harness.results import Results
 from saliency_bench.protocol import HEADLINE
@@ -20,6 +22,7 @@ from saliency_bench.report.cells import digits, marked_md, md, number
 from saliency_bench.report.tables import KINDS
 
 FOLDER, REPORTED = "boards", "reported"
+WRITTEN = "files.txt"  # what a build wrote: it removes nothing else
 HEAD = "Made by `saliency-bench leaderboard build`; not to be edited by hand."
 
 
@@ -33,7 +36,8 @@ def pages(measured: Sequence[Board], studies: Sequence[StudyPage] = ()) -> dict[
         name = f"{REPORTED}/{table.paper}-table-{table.facts.number}"
         out |= {f"{name}.md": paper_tables.markdown(table, measured, studies),
                 f"{name}.csv": paper_tables.csv_text(table), f"{name}.tex": paper_tables.latex(table)}
-    return {"README.md": index(measured), f"{REPORTED}/claims.md": paper_tables.claims_page(), **out}
+    out |= {"README.md": index(measured), f"{REPORTED}/claims.md": paper_tables.claims_page()}
+    return out | {WRITTEN: "".join(f"{name}\n" for name in sorted(out))}
 
 
 def index(measured: Sequence[Board]) -> str:
@@ -84,7 +88,13 @@ def studies_of(root: Path) -> list[StudyPage]:
 
 
 def build(root: Path) -> tuple[list[Board], list[Path]]:
-    """Write `root`/boards and remove what no record stands behind any more; the boards, and the files that changed."""
+    """Write `root`/boards and remove what an earlier build wrote and no record stands behind any more.
+
+    Returns the boards and the files that changed; raises `UserError` where `root` is no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: expected a folder with {RECORDS}/, found none; `saliency-bench leaderboard add RUN "
+                        f"--root {root}` makes it")
     measured, folder = boards_of(root), root / FOLDER
     changed = differences(folder, wanted := pages(measured, studies_of(root)))
     for path in changed:
@@ -102,9 +112,17 @@ def check(root: Path) -> list[Path]:
 
 
 def differences(folder: Path, wanted: dict[str, str]) -> list[Path]:
-    """Files of the folder that are not there, are others, or do not belong there."""
-    there = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    stale = [path for name, path in there.items() if name not in wanted]
+    """Files of the folder that are not there, are others, or were written by a build that knew other records."""
+    before = (folder / WRITTEN).read_text("utf-8").splitlines() if (folder / WRITTEN).is_file() else []
+    stale = [folder / name for name in before if name not in wanted and _below(folder, name).is_file()]
     other = [folder / name for name, text in wanted.items()
-             if name not in there or there[name].read_bytes() != text.encode()]
+             if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode()]
     return sorted([*stale, *other])
+
+
+def _below(folder: Path, name: str) -> Path:
+    """The file of that name; raises `UserError` for one that is not in the folder."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder / WRITTEN}: expected names of files below it, found {name!r}; remove that line")
+    return path

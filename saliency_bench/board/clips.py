@@ -50,8 +50,7 @@ def clips_of(boards: Sequence[Board], datasets: Iterable[Dataset], runs: Path,
 
 
 def _kept(row: Row, runs: Path, video: str) -> Strip | None:
-    folder = runs / row.id
-    return Store(runs, row.measured.spec).kept_strip(video) if (folder / "spec.json").exists() else None
+    return Store(runs, row.measured.spec, write=False).kept_strip(video)
 
 
 def clip(sample: Sample, dataset: str, strips: dict[str, Strip]) -> Clip:

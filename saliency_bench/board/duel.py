@@ -36,8 +36,10 @@ def duel(boards: Sequence[Board], a: str, b: str, dataset: str = "") -> list[Due
         if not any(_row(board, name) for board in known):
             raise UserError(f"{name}: expected a system of the boards, found none of that label; there are "
                             f"{', '.join(labels) or 'none: `leaderboard add` takes runs in'}")
+    if any((x := _row(board, a)) is not None and x is _row(board, b) for board in known):
+        raise UserError(f"{a} and {b}: expected two systems, found one; name another")
     found = [Duel(board, x, y, _sides(board, x, y)) for board in known
-             if (x := _row(board, a)) and (y := _row(board, b)) and x.id != y.id]
+             if (x := _row(board, a)) and (y := _row(board, b))]
     if not found:
         raise UserError(f"{a} and {b}: expected two systems of one board, found no board that has both")
     return found

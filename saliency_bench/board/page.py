@@ -30,15 +30,20 @@ SCRIPTS = ("dom", "format", "data", "route", "controls", "chart", "bars", "detai
            "board_state", "board_view", "cost_view", "compare_view", "colormap", "atlas", "contour", "clips", "player",
            "transport", "stage", "viewer_panel", "viewer_view", "systems_view", "about_view", "app")
 COMPARED = ("difference", "low", "high", "probability", "p", "significant", "n")  # after the rows and the metric
+CALL, MARK = "window.boardClip(", '<meta name="generator" content="saliency-bench">'
 CLIP_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def write_page(board: dict[str, Any], clips: Iterable[dict[str, Any]], out: Path) -> list[Path]:
     """Write `index.html` and `clips/<id>.js` below `out`; returns their paths, the page first.
 
-    The same input gives the same bytes.  Scripts of clips that are no longer there are removed.
-    Raises `UserError` for another schema, an id that is no file name, or clips that are not those the board lists.
+    The same input gives the same bytes.  Scripts of clips that are no longer there are removed, other files are left
+    alone.  Raises `UserError` for another schema, an id that is no file name, clips that are not those the board lists,
+    or a folder that holds a page of somebody else.
     """
+    page = out / "index.html"
+    if page.is_file() and MARK not in page.read_text("utf-8", errors="replace"):
+        raise UserError(f"{page}: expected no page, or one that was made here; found another: give another --site")
     if board.get("schema") != SCHEMA:
         raise UserError(f"board: expected schema {SCHEMA}, found {board.get('schema')!r}; build it with this version")
     listed = {clip["id"]: clip["file"] for clip in board["clips"]}
@@ -47,8 +52,8 @@ def write_page(board: dict[str, Any], clips: Iterable[dict[str, Any]], out: Path
     if missing:
         raise UserError(f"board: expected a clip for each that is listed, found none for {', '.join(missing)}; add it")
     for stale in set((out / "clips").glob("*.js")) - set(scripts):
-        stale.unlink()
-    page = out / "index.html"
+        if stale.read_bytes().startswith(CALL.encode()):
+            stale.unlink()
     write_atomic(page, html(board))
     return [page, *scripts]
 
@@ -125,7 +130,7 @@ def _write_clip(clip: dict[str, Any], listed: dict[str, str], out: Path) -> Path
     if listed.get(name) != file:
         raise UserError(f"clip {name}: expected the board to list it with the file {file}, "
                         f"found {listed.get(name)!r}; list it")
-    write_atomic(out / file, f"window.boardClip({json_block(clip)});\n")
+    write_atomic(out / file, f"{CALL}{json_block(clip)});\n")
     return out / file
 
 

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from saliency_bench.board.boards import Board
 from saliency_bench.board.claims import Outcome, claims
 from saliency_bench.board.reported import Table, doubts_of, papers, ranks, row_facts
+from saliency_bench.board.reported_schema import Cell
 from saliency_bench.data.catalogue import CATALOGUE
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits, marked_md, marked_tex, md, number, tex
@@ -31,8 +32,9 @@ def markdown(table: Table, measured: Sequence[Board], studies: Sequence[StudyPag
     """The printed table with its doubts and, below, what was measured on its data sets and in its manner elsewhere."""
     paper = papers()[table.paper].facts
     title = f"# {md(table.label)} of {md(paper.title)} ({paper.year}): reported"
+    marks = "best in bold and second underlined are" if table.facts.second else "best in bold is"
     lines = [title, "", f"{md(table.facts.caption)} {md(table.source)}. These numbers were copied, not measured here; "
-             "best in bold and second underlined are computed from them.", "", _printed(table), ""]
+             f"{marks} computed from them.", "", _printed(table), ""]
     doubts = _doubts(table)
     lines += [*(f"- ({i}) {md(text)}" for text, i in doubts.items()), ""] if doubts else []
     protocols: dict[str, list[str]] = {}
@@ -77,7 +79,7 @@ def _names(table: Table) -> set[str]:
 
 
 def _printed(table: Table) -> str:
-    places, doubts = ranks(table), _doubts(table)
+    places, doubts = _marked(table), _doubts(table)
     columns = [(d, m) for d in table.facts.datasets for m in HEADLINE]
     body = []
     for row in table.facts.rows:
@@ -89,6 +91,12 @@ def _printed(table: Table) -> str:
         body.append(line)
     heads = ["", *(f"{CATALOGUE[d].title} {m}" for d, m in columns)]
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
+
+
+def _marked(table: Table) -> dict[Cell, int | None]:
+    """Places of the cells that the print marks."""
+    last = 2 if table.facts.second else 1
+    return {cell: place if place <= last else None for cell, place in ranks(table).items()}
 
 
 def _doubts(table: Table) -> dict[str, int]:
@@ -110,8 +118,8 @@ def csv_text(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """The table as it is printed: best in bold, second underlined."""
-    places, n = ranks(table), len(HEADLINE)
+    """The table as it is printed: best in bold and, where the paper does so, second underlined."""
+    places, n = _marked(table), len(HEADLINE)
     groups = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{tex(CATALOGUE[d].title)}}}" for d in table.facts.datasets)
     lines = [f"% reported: {tex(table.source)}", rf"\begin{{tabular}}{{l{'r' * n * len(table.facts.datasets)}}}",
              r"\toprule", rf" & {groups} \\", " & ".join(["", *HEADLINE * len(table.facts.datasets)]) + r" \\",

@@ -3,7 +3,9 @@
     records/<run_id>-<digest>.json      a run's summary (harness/summary.py), what made it and what a frame took
 
 `add` takes runs in only after their scores were read again and give the summary to the digit.  A run that was scored
-anew with other results is a new file beside the old one; boards show the one that was made last.
+anew with other results, or whose card was mended, is a new file beside the old one; boards show the one that was made
+last.  The digest in a file's name is of all it says but when and where it was made and how long a frame took, to nine
+digits: equal runs have equal names, and an edited file no longer bears its own.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
@@ -26,20 +28,29 @@ from saliency_bench.harness.summary import Summary, check_schema, dump, read_obj
 from saliency_bench.schema import validated
 
 FOLDER = "records"
+TOLD = ("notes", "problems", "missing", "losses", "made")  # fields whose texts may name folders of the machine
+WITHIN = 1e-6  # of an interval made by another version of numpy
 MADE = ("made", "saliency-bench", "code", "git", "python", "packages", "machine")  # of a run's provenance.json
+
+
+class Made(BaseModel):
+    """When, with what and where a run was made."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    made: AwareDatetime
 
 
 class Entry(Summary):
     """A file of `records`: the summary of a run, what it was made with, and the mean time of a frame in ms."""
 
-    made: dict[str, Any] = Field(description="what the run's provenance says: time, versions, code, machine")
+    made: Made = Field(description="what the run's provenance says: time, versions, code, machine")
     ms_per_frame: float | None = Field(default=None, ge=0)
 
     @property
     def digest(self) -> str:
-        """First 8 hex digits of the SHA-256 of the scores."""
-        videos = [v.model_dump(mode="json") for v in self.videos]
-        return hashlib.sha256(json.dumps(videos, sort_keys=True).encode()).hexdigest()[:8]
+        """First 8 hex digits of the SHA-256 of what it says; see the module docstring."""
+        said = {key: value for key, value in dump(self).items() if key not in ("made", "ms_per_frame")}
+        return hashlib.sha256(json.dumps(_nine_digits(said), sort_keys=True).encode()).hexdigest()[:8]
 
 
 class Measured(Scores):
@@ -69,13 +80,33 @@ class Measured(Scores):
         return self.spec.model in REFERENCES or self.notes.get("kind") == "floor"
 
 
-def add(path: Path, root: Path) -> list[tuple[Path, bool]]:
-    """Take in a run, the runs of a folder, or a file of another leaderboard: (file, whether it is new) of each.
+class Added(NamedTuple):
+    """What became of a run: its file, whether that is new, or why it was refused."""
 
-    Raises `UserError` for what is no finished run, does not add up, or was made with random weights.
+    path: Path
+    new: bool = False
+    refused: str = ""
+
+
+def add(path: Path, root: Path) -> list[Added]:
+    """Take in a run, or a file of another leaderboard, or those of a folder's runs that can be.
+
+    Raises `UserError` for a single one that is no finished run, does not add up, or was made with random weights; of a
+    folder such runs are in the list, with the reason.
     """
-    entries = [_entry_file(path)] if path.is_file() else [_of_run(run) for run in _runs(path)]
-    return [_put(entry, root) for entry in entries]
+    if path.is_file():
+        return [_put(_entry_file(path), root)]
+    runs = _runs(path)
+    if runs == [path]:
+        return [_put(_of_run(path), root)]
+    return [_tried(run, root) for run in runs]
+
+
+def _tried(run: Path, root: Path) -> Added:
+    try:
+        return _put(_of_run(run), root)
+    except UserError as error:
+        return Added(run, refused=str(error))
 
 
 def load(root: Path) -> list[Measured]:
@@ -87,7 +118,7 @@ def load(root: Path) -> list[Measured]:
             raise UserError(f"{path}: expected the name {_name(entry)} for what it holds; its scores or its name were "
                             "changed: restore it, or remove it and add the run again")
         other = newest.get(entry.run_id)
-        if other is None or str(other.made.get("made")) <= str(entry.made.get("made")):
+        if other is None or other.made.made <= entry.made.made:
             newest[entry.run_id] = entry
     return [Measured(newest[run_id]) for run_id in sorted(newest)]
 
@@ -105,7 +136,7 @@ def _runs(path: Path) -> list[Path]:
     """The run in this folder, or the finished runs below it."""
     if (path / "spec.json").exists():
         return [path]
-    if found := sorted(p.parent for p in path.glob("*/record.json")):
+    if found := sorted(p.parent for p in path.glob("*/spec.json")):
         return found
     raise UserError(f"{path}: expected the folder of a run (spec.json, record.json, scores/) or of several, or a file "
                     f"of {FOLDER}; found {'none of them' if path.is_dir() else 'nothing'}; `saliency-bench run` "
@@ -123,7 +154,7 @@ def _of_run(run: Path) -> Entry:
     if found.notes.get("untrained"):
         raise UserError(f"{run}: these are the scores of random weights, which say nothing of the system; run it with "
                         "trained ones")
-    store = Store(run.parent, found.spec)
+    store = Store(run.parent, found.spec, write=False)
     videos = [v.video for v in found.videos]
     again = tally(store.scores(videos), list(found.metrics), {v.video: v.times for v in found.videos})
     for kept, made in zip(found.videos, again, strict=True):
@@ -132,18 +163,36 @@ def _of_run(run: Path) -> Entry:
                             "same command again, which makes the record anew")
     about = read_object(run / "provenance.json", "what the run was made with")
     seconds = store.seconds_per_frame()
-    return _portable(Entry, {**dump(found), "made": {k: about[k] for k in MADE if about.get(k) is not None},
-                             "ms_per_frame": None if seconds is None else round(1000 * seconds, 3)}, run)
+    tree = {**dump(found), "made": {k: about[k] for k in MADE if about.get(k) is not None},
+            "ms_per_frame": None if seconds is None else round(1000 * seconds, 3)}
+    entry = validated(Entry, tree | {k: _without_folders(tree[k]) for k in TOLD}, run / "record.json")
+    _check_intervals(entry, run / "record.json")
+    return entry
 
 
-def _portable(schema: type[Entry], tree: Any, source: Path) -> Entry:
-    """The entry with no folder of this machine in its texts."""
-    return validated(schema, _without_folders(tree), source)
+def _check_intervals(entry: Entry, source: Path) -> None:
+    """Raise where an interval is not that of the videos."""
+    measured = Measured(entry)
+    for metric, said in entry.metrics.items():
+        for end, value in measured.metric(metric).items():
+            told = getattr(said, end)
+            if (told is None) != (value is None) or (told is not None and abs(told - (value or 0)) > WITHIN):
+                raise UserError(f"{source}: metrics.{metric}.{end}: expected {value}, as its videos give; found {told}"
+                                "; run the same command again, which makes the record anew")
+
+
+def _nine_digits(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {key: _nine_digits(v) for key, v in value.items()}
+    return [_nine_digits(v) for v in value] if isinstance(value, list) else value
 
 
 def _without_folders(value: Any) -> Any:
+    """The value with no folder of this machine in its texts; of a path its last part stays."""
     if isinstance(value, str):
-        return re.sub(r"(?<![\w./])/(?:[^\s/:;,]+/)+", "", value)
+        return re.sub(r"(?:file://|(?<![\w./\\]))(?:[A-Za-z]:)?[/\\](?:[^/\\:;,'\"]+[/\\])+", "", value)
     if isinstance(value, dict):
         return {key: _without_folders(v) for key, v in value.items()}
     return [_without_folders(v) for v in value] if isinstance(value, list) else value
@@ -155,12 +204,12 @@ def _entry_file(path: Path) -> Entry:
     return validated(Entry, tree, path)
 
 
-def _put(entry: Entry, root: Path) -> tuple[Path, bool]:
+def _put(entry: Entry, root: Path) -> Added:
     path = root / FOLDER / _name(entry)
     if path.exists():
-        return path, False
+        return Added(path)
     write_atomic(path, text(entry))
-    return path, True
+    return Added(path, new=True)
 
 
 def _name(entry: Entry) -> str:

@@ -90,11 +90,15 @@ class RowFacts(_Section):
 
 
 class TableFacts(_Section):
-    """Where a table stands and what it has; `page` is left out where it is not known."""
+    """Where a table stands and what it has; `page` is left out where it is not known.
+
+    second : the second best is underlined in print, not the best in bold alone
+    """
 
     number: int = Field(ge=1, lt=len(ROMAN))
     page: int | None = Field(default=None, ge=1)
     caption: str
+    second: bool = False
     datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1), AfterValidator(_each_once)]
     rows: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,21 @@ from saliency_bench import __version__, registry
 from saliency_bench.board.boards import Board, Row
 from saliency_bench.board.clips import clips_of
 from saliency_bench.board.comparisons import STATISTICS
-from saliency_bench.board.page import write_page
+from saliency_bench.board.page import SCHEMA, write_page
 from saliency_bench.board.reported import Table, doubts_of, papers, ranks
 from saliency_bench.board.reported import tables as reported_tables
 from saliency_bench.board.tables import about, cost_of
-from saliency_bench.data.catalogue import CATALOGUE
+from saliency_bench.data.catalogue import CATALOGUE, Entry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
+from saliency_bench.metrics import METRICS
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cards import info
+from saliency_bench.report.cells import counted
 from saliency_bench.report.tables import KINDS, footnotes
 
-SCHEMA = 1
 PUBLISHED = "as published"  # the protocol of reported rows on the page; what is known of it is in their notes
-METRICS = {
+ABOUT = {
     "SIM": "Overlap of map and density as distributions: 1 is the same map, 0 no overlap.",
     "CC": "Linear correlation of map and density: 1 is the same up to scale, 0 unrelated.",
     "NSS": "The map's mean at fixated pixels, in standard deviations of the map: 0 is chance.",
@@ -40,53 +42,66 @@ def page_data(boards: Sequence[Board], clips: Sequence[dict[str, Any]] = ()) -> 
     systems = sorted({row["system"] for row in rows})
     return {
         "schema": SCHEMA, "title": "saliency-bench", "version": __version__,
-        "metrics": [{"name": m, "better": "higher", "about": METRICS[m]} for m in HEADLINE],
-        "protocols": {p: about(p) for p in sorted({b.protocol for b in boards})}
+        "metrics": [{"name": m, "better": METRICS[m].better, "about": ABOUT[m]} for m in HEADLINE],
+        "protocols": {p: about(p).removeprefix(f"{p}: ").capitalize() for p in sorted({b.protocol for b in boards})}
         | {PUBLISHED: "Numbers as papers print them. How each row was scored, as far as it is known, stands with it."},
         "kinds": KINDS, "statistics": list(STATISTICS), "datasets": _datasets(boards, rows), "rows": rows,
         "videos": {_videos_of(board, row): list(row.measured.videos.index) for board in boards for row in board.rows},
         "comparisons": [c for board in boards for c in board.comparisons],
-        "stability": [s for board in boards for s in board.stability],
+        "stability": [s | {"dataset": _key(board)} for board in boards for s in board.stability],
         "cards": {name: card for name in systems if (card := _card(name)) is not None},
         "clips": list(clips),
     }
 
 
+def _key(board: Board) -> str:
+    """What the page calls the data of a board: a set of the catalogue as it is named there, where printed rows are."""
+    entry = _entry(board.data)
+    return entry.name if entry else board.data
+
+
+def _entry(name: str) -> Entry | None:
+    return next((e for e in CATALOGUE.values() if name in (e.name, e.folder)), None)
+
+
 def _datasets(boards: Sequence[Board], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Data sets in order of the number of measured rows, then as the catalogue has them."""
-    measured: dict[str, Row] = {}
+    """Data sets by the number of measured rows, most first, then as the catalogue has them."""
+    measured: dict[str, list[Row]] = {}
     for board in boards:
-        measured.setdefault(board.dataset, board.rows[0])
-    names = [*measured, *(d for d in CATALOGUE if d not in measured and any(r["dataset"] == d for r in rows))]
-    return [_dataset(name, measured.get(name)) for name in names]
+        measured.setdefault(_key(board), []).extend(board.rows)
+    names = [*sorted(measured, key=lambda name: (-len(measured[name]), name)),
+             *(d for d in CATALOGUE if d not in measured and any(r["dataset"] == d for r in rows))]
+    return [_dataset(name, measured.get(name, [])) for name in names]
 
 
-def _dataset(name: str, row: Row | None) -> dict[str, Any]:
-    entry = next((e for e in CATALOGUE.values() if name in (e.name, e.folder)), None)
+def _dataset(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    entry = _entry(name)
     title, said = CAUSAL if name == CAUSAL[0] else (entry.title, entry.remark) if entry else (name, "")
-    return {"name": name, "title": title, "about": said, "videos": row.measured.n_videos if row else None,
-            "frames": row.measured.entry.n_frames if row else None}
+    return {"name": name, "title": title, "about": said,
+            "videos": max((row.measured.n_videos for row in rows), default=None),
+            "frames": max((row.measured.entry.n_frames for row in rows), default=None)}
 
 
 def _measured(board: Board, row: Row) -> dict[str, Any]:
     measured, notes, cost, entry = row.measured, row.measured.notes, cost_of(row), row.measured.entry
-    spec, made = measured.spec, str(entry.made.get("made", ""))[:10]
+    spec, made = measured.spec, entry.made.made.date().isoformat()
     videos = {m: [None if x != x else round(x, 6) for x in measured.videos[m]] for m in HEADLINE}
     return {
         "id": row.id, "source": "measured", "system": spec.model, "label": row.label, "mode": spec.mode,
-        "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": board.dataset,
+        "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": _key(board),
         "protocol": board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
         "untrained": bool(notes.get("untrained")), "n_videos": measured.n_videos, "n_frames": entry.n_frames,
         "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in HEADLINE}, "skill": row.skill,
         "parameters": cost.get("parameters"), "macs": cost.get("macs"), "ms_per_frame": measured.ms_per_frame,
         "device": spec.device, "notes": footnotes([measured]), "problems": list(measured.problems), "doubts": [],
-        "source_text": f"run {spec.id} of {made}, saliency-bench {entry.made.get('saliency-bench', spec.version)}",
+        "source_text": f"run {spec.id} of {made}, saliency-bench {spec.version}",
         "videos": videos, "videos_of": _videos_of(board, row)}
 
 
 def _videos_of(board: Board, row: Row) -> str:
-    """Key of the list of a row's videos; rows of one board with as many videos have the same, in the set's order."""
-    return f"{board.name}/{len(row.measured.videos)}"
+    """Key of the list of a row's videos; rows with the same videos in the same order have the same."""
+    names = "\n".join(map(str, row.measured.videos.index))
+    return f"{board.name}/{hashlib.sha256(names.encode()).hexdigest()[:8]}"
 
 
 def _reported(table: Table) -> list[dict[str, Any]]:
@@ -135,5 +150,5 @@ def write_site(boards: Sequence[Board], out: Path, runs: Path, datasets: Iterabl
     """
     made, said = clips_of(boards, datasets, runs, clips)
     written = write_page(page_data(boards, [entry for entry, _ in made]), [clip for _, clip in made], out)
-    return [*said, f"{len(written)} files, {len(made)} clips: open {out / 'index.html'}, or `saliency-bench "
-            f"leaderboard serve {out}`"]
+    return [*said, f"{counted(len(written), 'file')}, {counted(len(made), 'clip')}: open {out / 'index.html'}, or "
+            f"`saliency-bench leaderboard serve {out}`"]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,19 @@ from saliency_bench.spec import RunSpec
 class Store:
     """The folder of one run; see the module docstring."""
 
-    def __init__(self, root: Path, spec: RunSpec):
+    def __init__(self, root: Path, spec: RunSpec, write: bool = True):
+        """The folder of `spec` below `root`; without `write` it is read as it is, and may be somebody else's."""
         self.root, self.spec = Path(root) / spec.run_id, spec
+        path = self.root / "spec.json"
+        if path.exists() and _read_spec(path) != json.loads(spec.canonical):
+            raise UserError(f"{path}: holds another run under the same name; remove the folder or give another --out")
+        if not write:
+            return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.root}: cannot be made ({error.strerror}); give another --out") from error
         sweep(self.root)
-        path = self.root / "spec.json"
-        if path.exists() and _read_spec(path) != json.loads(spec.canonical):
-            raise UserError(f"{path}: holds another run under the same name; remove the folder or give another --out")
         write_json(path, {"run_id": spec.run_id, "spec": json.loads(spec.canonical)})
 
     def _scores(self, video: str) -> Path:
@@ -90,19 +94,24 @@ class Store:
 
     def kept(self, video: str) -> tuple[int, np.ndarray] | None:
         """The (frame, map) that was kept of a video, if any."""
-        path = self._sample(video)
-        if not path.exists():
-            return None
-        with np.load(path) as file:
-            return int(file["frame"]), file["map"].astype(np.float32)
+        file = self._kept(video)
+        return None if not file else (int(file["frame"]), file["map"].astype(np.float32))
 
     def kept_strip(self, video: str) -> Strip | None:
         """The small maps that were kept of a video, if any."""
+        file = self._kept(video)
+        return Strip(file["frames"], file["maps"]) if "frames" in file else None
+
+    def _kept(self, video: str) -> dict[str, np.ndarray]:
+        """What was kept of a video, nothing where it was not; raises `UserError` for a damaged file."""
         path = self._sample(video)
         if not path.exists():
-            return None
-        with np.load(path) as file:
-            return Strip(file["frames"], file["maps"]) if "frames" in file else None
+            return {}
+        try:
+            with np.load(path) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: cannot be read ({error}); remove it, it is for pictures alone") from None
 
     def _sample(self, video: str) -> Path:
         return self.root / "samples" / f"{quote(video, safe='')}.npz"
@@ -118,7 +127,13 @@ class Store:
         return sum(t["seconds"] for t in times) / frames if frames else None
 
     def _times(self) -> list[dict[str, Any]]:
-        return [json.loads(p.read_text()) for p in sorted((self.root / "times").glob("*.json"))]
+        out = []
+        for path in sorted((self.root / "times").glob("*.json")):
+            try:
+                out.append(json.loads(path.read_text()))
+            except ValueError as error:
+                raise UserError(f"{path}: cannot be read ({error}); remove it, it holds nothing but a time") from None
+        return out
 
 
 def _read_spec(path: Path) -> Any:

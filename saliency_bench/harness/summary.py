@@ -172,7 +172,7 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     """The JSON object in a file; raises `UserError` where there is none."""
     try:
         tree = json.loads(read_text(path, what))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected {what} in JSON, found {error}; copy it again") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected {what}, a JSON object; found {type(tree).__name__}; copy it again")

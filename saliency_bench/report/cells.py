@@ -17,6 +17,11 @@ def number(value: float | None, spec: str, none: str = "-") -> str:
     return none if value is None or math.isnan(value) else f"{value:{spec}}"
 
 
+def counted(n: int, thing: str) -> str:
+    """For example "1 board", "3 boards"."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
 TEX = str.maketrans({"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{",
                      "}": r"\}", "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
                      "<": r"\textless{}", ">": r"\textgreater{}", "\n": " "})

@@ -10,6 +10,7 @@ from saliency_bench.harness.record import REFERENCES, Record, Scores, paired, sk
 from saliency_bench.protocol import CONSTANT, HEADLINE
 
 KINDS = {
+    "original": "the authors' own program",
     "exact": "agrees with figures that the authors' implementation gave",
     "reconstruction": "tensors and parameters of the published code; its outputs were not at hand to compare with",
     "re-implementation": "built from what is known of it; never to be read as a reproduction",
