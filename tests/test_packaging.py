@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,3 +108,12 @@ def test_ctrl_c_while_modules_are_imported_is_a_line_and_130(module):
     done = subprocess.run([sys.executable, "-c", PRESS, module], capture_output=True, text=True)
     assert done.returncode == 130, done.stderr
     assert done.stderr.startswith("Interrupted") and done.stderr.count("\n") == 1, done.stderr
+
+
+PAGES = ["README.md", *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "leaderboards").rglob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert not [link for link in links if "://" not in link and not ((ROOT / page).parent / link).exists()]

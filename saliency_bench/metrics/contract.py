@@ -30,7 +30,8 @@ def prepare(array: Map, name: str, rank: int = 2) -> np.ndarray:
     out = np.asarray(numbers(array))
     if out.ndim != rank:
         shape = "(H, W)" if rank == 2 else "(n, H, W)"
-        raise ValueError(f"{name}: expected a map of shape {shape}, found {out.shape}")
+        hint = "; score_frames and METRICS[name].batch take batches" if (rank, out.ndim) == (2, 3) else ""
+        raise ValueError(f"{name}: expected a map of shape {shape}, found {out.shape}{hint}")
     if 0 in out.shape[-2:]:
         raise ValueError(f"{name}: expected at least one pixel, found shape {out.shape}")
     if out.dtype == np.bool_:
