@@ -17,6 +17,8 @@ What the command line refuses with a message is a `UserError` with the same mess
 from __future__ import annotations
 
 import atexit
+import operator
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -34,6 +36,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.harness import run as harness
 from saliency_bench.harness import score as folder
 from saliency_bench.harness.record import Record, paired, skill
+from saliency_bench.harness.submission import NAME
 from saliency_bench.protocol import HEADLINE
 
 
@@ -62,10 +65,19 @@ class Evaluation(Record):
         if self.dataset is None:
             raise UserError(f"{self.spec.label}: expected the data set of the record, found none; evaluate it again")
         target = Path(path) if path else self.out / "figures" / f"{self.spec.run_id}.png"
+        if target.is_dir():
+            raise UserError(f"{target}: expected the file to write the figure to, found a folder; add a file name")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{target.parent}: expected a folder that can be made, found: {error.strerror}; choose "
+                            "another") from error
         return run_figure([self, *self.references], self.dataset, self.out, target)
 
     def minus(self, other: Record) -> pd.DataFrame:
         """Paired difference over videos from another record on the same videos: mean, low, high (95 %) by metric."""
+        if not isinstance(other, Record):
+            raise UserError(f"minus: expected a record, found {other!r}; give what `evaluate` or `score` returns")
         if self.spec.manifest != other.spec.manifest or self.spec.protocol != other.spec.protocol:
             raise UserError(f"{self.spec.label} and {other.spec.label}: expected records of the same data under one "
                             "protocol, found different ones; evaluate both alike")
@@ -98,17 +110,16 @@ def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-ca
     settings: the model's own, as `--set` takes them (write a dot as two underscores: `sampling__steps=4`)
     Raises `UserError` for whatever is wrong with these.
     """
+    name = model if isinstance(model, str) else _named(model, settings)
+    seed, batch = _whole("seed", seed, 0), _whole("batch", batch, 1)
+    _text("modes", modes, '"TAV"; evaluate once a mode')
     opened = _open(dataset, split, fold, data_root)
-    name = model if isinstance(model, str) else str(getattr(model, "name", type(model).__name__))
     where = Path(out) if out is not None else Path("runs") if isinstance(model, str) else _temporary()
     request = _request(name, modes, protocol=protocol, weights=weights, seed=seed, batch=batch, device=device,
                        settings=settings, out=where)
     if isinstance(model, str):
         loaded: Mapping[str, Any] = harness.load_models(request)
     else:
-        if name in registry.names("models"):
-            raise UserError(f"{name}: expected an object with a name of its own, found that of a registered model; "
-                            "rename it")
         loaded = {mode: model for mode in harness.check_modes(model, name, request.modes)}
     return _evaluation(harness.run(request, [opened], models=dict(loaded)), opened, where)
 
@@ -125,7 +136,10 @@ def open_dataset(name: str, split: str | None = None, *, fold: int | None = None
 def load_model(name: str, mode: str = "", *, weights: str | Path | None = None, seed: int = 0, batch: int = 8,
                device: str = "auto", **settings: Any) -> Any:
     """A registered model, ready to `predict(clip.only(mode))`; arguments and errors are those of `evaluate`."""
-    (model,) = harness.load_models(_request(name, mode, weights=weights, seed=seed, batch=batch, device=device,
+    _text("name", name, '"tavdiff"')
+    _text("mode", mode, '"TAV"; load once a mode')
+    (model,) = harness.load_models(_request(name, mode, weights=weights, seed=_whole("seed", seed, 0),
+                                            batch=_whole("batch", batch, 1), device=device,
                                             settings=settings)).values()
     return model
 
@@ -144,6 +158,45 @@ def systems() -> pd.DataFrame:
     return pd.DataFrame(listing()).set_index("name")
 
 
+def _named(model: Any, settings: Mapping[str, Any]) -> str:
+    """The name of an object that can be a model; raises `UserError`."""
+    if isinstance(model, type):
+        raise UserError(f"{model.__name__}: expected an object, found its class; write {model.__name__}()")
+    name = str(getattr(model, "name", type(model).__name__))
+    if lacks := [what for what in ("modes", "predict") if not hasattr(model, what)]:
+        raise UserError(f"model: expected a registered name or an object with `modes` and `predict(clip)`, found "
+                        f"{type(model).__name__} without {lacks[0]}; see `saliency-bench models list`")
+    if not callable(model.predict) or not isinstance(model.modes, (tuple, list)):
+        raise UserError(f"{type(model).__name__}: expected a method `predict(clip)` and `modes` as a tuple, found modes "
+                        f'{model.modes!r}; write modes = ("V",)')
+    if not re.fullmatch(NAME, name) or "\n" in name:
+        raise UserError(f"{type(model).__name__}: expected a name of letters, digits, '.', '_' and '-', found {name!r}; "
+                        "rename it")
+    if name in {*registry.names("models"), *registry.reserved("models")}:
+        raise UserError(f"{name}: expected an object with a name of its own, found that of a registered model; "
+                        "rename it")
+    if settings:
+        raise UserError(f"{name}: expected no settings beside an object, found {', '.join(settings)}; set them on the "
+                        "object itself")
+    return name
+
+
+def _whole(what: str, value: Any, least: int) -> int:
+    """A whole number from `least` on, also of numpy; raises `UserError`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise UserError(f"{what}: expected a whole number from {least} on, found {value!r}; give e.g. {what}={least}")
+    return number
+
+
+def _text(what: str, value: Any, example: str) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{what}: expected a text, found {value!r}; write e.g. {example}")
+
+
 def _request(name: str, mode: str, *, weights: str | Path | None, device: str, settings: Mapping[str, Any],
              **more: Any) -> harness.Request:
     return harness.Request(name, (parse_mode(mode),) if mode else (),
@@ -158,8 +211,11 @@ def _evaluation(records: Sequence[Record], dataset: Dataset, out: Path) -> Evalu
 
 
 def _open(dataset: str | Dataset, split: str | None, fold: int | None, data_root: str | Path | None) -> Dataset:
+    fold = None if fold is None else _whole("fold", fold, 0)
     if isinstance(dataset, Dataset):
         return dataset
+    if not isinstance(dataset, (str, Path)):
+        raise UserError(f"dataset: expected a name, a folder or a `Dataset`, found {dataset!r}; see `open_dataset`")
     opened = resolve(str(dataset), split, fold, data_root=None if data_root is None else Path(data_root))
     if len(opened) != 1:
         raise UserError(f"{dataset}: expected one data set, found {', '.join(d.name for d in opened)}; give the name "

@@ -102,6 +102,44 @@ def test_what_is_wrong_is_said_in_one_line(tiny, tmp_path, asked, words):
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
+class Unable:
+    name, modes = "unable", ("V",)
+
+
+class Modeless:
+    name, predict = "modeless", Bright.predict
+
+
+class Outside(Bright):
+    name = "../x"
+
+
+@pytest.mark.parametrize(("asked", "words"), [
+    ({"modes": ["TAV", "AV"]}, "modes: expected a text"), ({"model": None}, "found NoneType without modes"),
+    ({"batch": 0}, "batch: expected a whole number from 1 on, found 0"), ({"batch": "8"}, "found '8'"),
+    ({"seed": -1}, "seed: expected a whole number from 0 on, found -1"), ({"seed": "a"}, "found 'a'"),
+    ({"seed": True}, "found True"), ({"fold": "x"}, "fold: expected"), ({"model": Bright}, "write Bright()"),
+    ({"model": Unable()}, "without predict"), ({"model": Modeless()}, "without modes"),
+    ({"model": Outside()}, "found '../x'"), ({"foo": 3}, "expected no settings beside an object, found foo"),
+    ({"dataset": 3}, "dataset: expected"),
+])
+def test_an_argument_of_the_wrong_kind_is_refused_and_nothing_is_written(tmp_path, asked, words):
+    out = tmp_path / "deep" / "runs"
+    with pytest.raises(sb.UserError) as error:
+        sb.evaluate(**{"model": Bright(), "modes": "V", "dataset": toy_dataset(1), "out": out, **asked})
+    assert words in str(error.value) and "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_a_record_refuses_what_is_no_record_and_no_file(tmp_path):
+    record = sb.evaluate(Bright(), dataset=toy_dataset(1), out=tmp_path, seed=np.int64(1))
+    (tmp_path / "file").touch()
+    for wrong, words in ((lambda: record.minus(3), "expected a record, found 3"),
+                         (lambda: record.plot(tmp_path), "found a folder"),
+                         (lambda: record.plot(tmp_path / "file" / "a" / "p.png"), "a folder that can be made")):
+        with pytest.raises(sb.UserError, match=words):
+            wrong()
+
+
 def test_the_first_videos_are_a_data_set_of_their_own(tiny, tmp_path):
     whole = sb.open_dataset(str(tiny))
     some = whole.first(2)

@@ -31,6 +31,7 @@ from saliency_bench.harness.record import REFERENCES
 from saliency_bench.schema import validated
 
 FILE = "submission.toml"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -39,7 +40,7 @@ class Submission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(pattern=NAME)
     mode: str = ""
     title: Text | None = None
     paper: Text | None = None
