@@ -167,11 +167,11 @@ def _named(model: Any, settings: Mapping[str, Any]) -> str:
         raise UserError(f"model: expected a registered name or an object with `modes` and `predict(clip)`, found "
                         f"{type(model).__name__} without {lacks[0]}; see `saliency-bench models list`")
     if not callable(model.predict) or not isinstance(model.modes, (tuple, list)):
-        raise UserError(f"{type(model).__name__}: expected a method `predict(clip)` and `modes` as a tuple, found modes "
-                        f'{model.modes!r}; write modes = ("V",)')
+        raise UserError(f"{type(model).__name__}: expected a method `predict(clip)` and `modes` as a tuple, found "
+                        f'modes {model.modes!r}; write modes = ("V",)')
     if not re.fullmatch(NAME, name) or "\n" in name:
-        raise UserError(f"{type(model).__name__}: expected a name of letters, digits, '.', '_' and '-', found {name!r}; "
-                        "rename it")
+        raise UserError(f"{type(model).__name__}: expected a name of letters, digits, '.', '_' and '-', found "
+                        f"{name!r}; rename it")
     if name in {*registry.names("models"), *registry.reserved("models")}:
         raise UserError(f"{name}: expected an object with a name of its own, found that of a registered model; "
                         "rename it")

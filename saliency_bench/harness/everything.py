@@ -18,6 +18,7 @@ from saliency_bench.harness.run import (
     check_modalities,
     fitted,
     leave_out_lacking,
+    load_model,
     model_record,
     references,
 )
@@ -98,8 +99,8 @@ def rows(modes: Sequence[str]) -> list[tuple[str, str]]:
 
 def _load(request: Request, name: str, mode: str) -> Any:
     factory = registry.load("models", name)
-    return factory.load(LoadOptions(mode, None, request.device, request.seed, request.batch,
-                                    _options(request, factory)))
+    return load_model(factory, name, LoadOptions(mode, None, request.device, request.seed, request.batch,
+                                                 _options(request, factory)))
 
 
 def _options(request: Request, model: Any) -> dict[str, Any]:

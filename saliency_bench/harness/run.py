@@ -15,6 +15,7 @@ from saliency_bench.data.clip import MODALITIES, parse_mode
 from saliency_bench.data.dataset import Dataset, Loss, without
 from saliency_bench.data.density import default_sigma
 from saliency_bench.errors import UserError
+from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.human import human_scorer
@@ -133,9 +134,21 @@ def _named(modalities: Sequence[str]) -> str:
 def load_models(request: Request) -> dict[str, Any]:
     """The model of every mode that was asked for, all before any is run; raises `UserError`."""
     factory = registry.load("models", request.model)
-    return {mode: factory.load(LoadOptions(mode, request.weights, request.device, request.seed, request.batch,
-                                           request.options))
+    return {mode: load_model(factory, request.model, LoadOptions(mode, request.weights, request.device, request.seed,
+                                                                 request.batch, request.options))
             for mode in check_modes(factory, request.model, request.modes)}
+
+
+def load_model(factory: Any, name: str, options: LoadOptions) -> Any:
+    """`factory.load(options)`; raises `UserError` where it ends the program, and for whatever a plug-in raises."""
+    try:
+        return factory.load(options)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        if not isinstance(error, SystemExit) and name in registry.own("models"):
+            raise  # a bug of ours keeps its traceback
+        raise UserError(f"{name}: load(options) {described(error, factory)}; mend it") from error
 
 
 def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None = None,
@@ -221,7 +234,10 @@ def _evaluate(model: Any, mode: str, spec: RunSpec, dataset: Dataset, protocol: 
 
     score = model if callable(model) and not hasattr(model, "predict") else model_scorer(
         model, mode, protocol, keep=keep, progress=progress.frames)
-    return evaluate(dataset, score, store, progress=progress.video, notes=notes, device=request.device)
+    try:
+        return evaluate(dataset, score, store, progress=progress.video, notes=notes, device=request.device)
+    except SystemExit as error:  # would end the whole run, without a word
+        raise UserError(f"{spec.label}: {described(error, model)}; raise an error that says what is wrong") from error
 
 
 def references(request: Request, modes: Sequence[str], dataset: Dataset, protocol: Protocol,
