@@ -154,6 +154,17 @@ def test_the_cost_of_a_network_is_counted_a_frame():
     assert cost(Blind(), "V") == (None, None)
 
 
+def test_a_cost_that_nothing_was_counted_of_is_unknown_and_not_zero():
+    class Sums(Linear):
+        def forward(self, batch):
+            return batch.frames.flatten(1, 2).sum(1)
+
+    assert cost(Sums().setup(LoadOptions("V")), "V") == (54, None)
+    bare = Sums().setup(LoadOptions("V"))
+    del bare.layer
+    assert cost(bare, "V") == (None, None)
+
+
 def test_a_bilinear_form_is_counted():
     model = registry.load("models", "avinet").load(LoadOptions("AV", options={"untrained": True}))
     form = model.network.pairs.form

@@ -187,6 +187,36 @@ def test_a_model_that_was_changed_is_another_run(lab, tmp_path):
     assert run(Request("centre", out=tmp_path), [toy_dataset(1)])[0].spec.version == saliency_bench.__version__
 
 
+@pytest.mark.parametrize("editable", [True, False])
+def test_a_module_beside_the_plug_in_s_own_is_part_of_its_version(lab, editable):
+    def digest():
+        provenance._plug_in_id.cache_clear()
+        return provenance._plug_in_id("models", "lab-model")
+
+    (lab / "plug_helper.py").write_text("gain = 1")
+    alone = digest()
+    if editable:
+        (lab / "pyproject.toml").touch()
+    else:
+        (info,) = lab.glob("*.dist-info")
+        (info / "RECORD").write_text("plug_helper.py,,\nplug_lab.py,,\n")
+    whole = digest()
+    (lab / "plug_helper.py").write_text("gain = 2")
+    assert len({alone, whole, digest()}) == 3
+
+
+@pytest.mark.parametrize(("verb", "code", "said"), [
+    ("load", "sys.exit()", "SystemExit"), ("load", "raise ValueError('no\\nluck')", "ValueError: no luck"),
+    ("predict", "sys.exit(0)", "SystemExit: 0"),
+])
+def test_a_plug_in_that_fails_or_quits_is_an_error_in_one_line(site, tmp_path, verb, code, said):
+    head = f"import sys\nfrom tests.toys import Blob\nclass Model(Blob):\n    modes = ('V',)\n    def {verb}(*args):\n"
+    site("quitter", {"models": {"quitter": "plug_quitter:Model"}}, plug_quitter=head + f"        {code}\n")
+    with pytest.raises(UserError, match=rf"^quitter.*failed: {said}.*\(plug_quitter.py, line 6\)") as caught:
+        run(Request("quitter", ("V",), out=tmp_path), [toy_dataset(1)])
+    assert "\n" not in str(caught.value)
+
+
 # Broken
 
 @pytest.fixture

@@ -22,7 +22,7 @@ CAPTION = "a red circle moves over the texture"
 
 
 class Cost(NamedTuple):
-    """`parameters` of the network; `macs` a frame, all denoising steps included; None where a model has no network."""
+    """`parameters` of the network; `macs` a frame, all denoising steps included; None where there are none to count."""
 
     parameters: int | None = None
     macs: int | None = None
@@ -37,7 +37,7 @@ def cost(model: Any, mode: str) -> Cost:
     clip = Clip("cost", N_FRAMES, window.size, FPS, _Grey(window.size), Audio(16000, _silence), constant(CAPTION))
     batch = registry.load("interface", "windows")(clip.only(mode), window).batch([N_FRAMES // 2])
     counted = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._trilinear: _trilinear})
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters = sum(p.numel() for p in model.parameters()) or None
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)  # what it fuses is not counted
@@ -47,7 +47,7 @@ def cost(model: Any, mode: str) -> Cost:
         return Cost(parameters)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    return Cost(parameters, counted.get_total_flops() // 2)
+    return Cost(parameters, counted.get_total_flops() // 2 or None)
 
 
 class _Grey:

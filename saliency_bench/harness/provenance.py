@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,18 +61,34 @@ def version(model: str, protocol: str) -> str:
 
 @cache
 def _plug_in_id(kind: str, name: str) -> str:
-    """First 8 hex digits of a hash over the package that a plug-in lives in, "" for what is ours."""
+    """First 8 hex digits of a hash over the source of the distribution a plug-in lives in, "" for what is ours."""
     if name in registry.own(kind) or name not in registry.names(kind):
         return ""
-    found = find_spec(registry.names(kind)[name].partition(":")[0].partition(".")[0].strip())
-    folders = [Path(folder) for folder in (found.submodule_search_locations if found else None) or ()]
-    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
-    if not folders and found is not None and found.origin is not None:
-        paths = [Path(found.origin)]
+    module = registry.names(kind)[name].partition(":")[0].partition(".")[0].strip()
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for place, path in sorted(_sources(kind, name, module).items()):
+        digest.update(place.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:8]
+
+
+def _sources(kind: str, name: str, module: str) -> dict[str, Path]:
+    """{place: file} of the Python files that came with a plug-in's package, the entry `module` among them.
+
+    An editable install lists none of its own: there it is those beside the module, where the project's file is.
+    """
+    found = find_spec(module)
+    folders = [Path(folder) for folder in (found.submodule_search_locations if found else None) or ()]
+    out = {f"{folder.name}/{path.relative_to(folder).as_posix()}": path for folder in folders
+           for path in folder.rglob("*.py")}
+    if found is not None and found.origin is not None and not folders:
+        home = Path(found.origin).parent
+        beside = home.glob("*.py") if (home / "pyproject.toml").exists() else [Path(found.origin)]
+        out |= {path.name: path for path in beside}
+    for entry in entry_points(group=f"saliency_bench.{kind}", name=name):
+        listed = (entry.dist.files if entry.dist else None) or ()
+        out |= {file.as_posix(): path for file in listed if file.suffix == ".py" and ".." not in file.parts
+                and not file.name.startswith("__editable__") and (path := Path(str(file.locate()))).exists()}
+    return out
 
 
 def _portable(word: str) -> str:
