@@ -6,24 +6,28 @@ It does nothing but see to it that Ctrl-C ends in a line and exit code 130 also 
 import os
 import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 
-def _end(*signalled: object) -> NoReturn:
-    """End at once: an exception from the middle of an import comes out as whatever that import makes of it."""
-    os.write(2, b"Interrupted before anything began.\n")
-    os._exit(130)
+def _end(signalled: int, frame: FrameType | None) -> None:
+    """End at once in the midst of an import: an exception comes out of that as whatever the import makes of it."""
+    above = frame
+    while above is not None:
+        if above.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, b"Interrupted.\n")
+            os._exit(130)
+        above = above.f_back
+    signal.default_int_handler(signalled, frame)
 
 
 def main() -> NoReturn:
     """Import the command line and run it."""
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.default_int_handler:  # a launcher may have it ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a launcher may have it ignored
         signal.signal(signal.SIGINT, _end)
-    from saliency_bench.cli import main as run
-
-    signal.signal(signal.SIGINT, usual)
     try:
+        from saliency_bench.cli import main as run
+
         run()
     except KeyboardInterrupt:  # before a verb began, or after it ended
         print("Interrupted.", file=sys.stderr)

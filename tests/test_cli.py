@@ -403,3 +403,11 @@ def test_the_shell_completes_names(typed, offered):
     code = "import sys; sys.argv = ['saliency-bench']; from saliency_bench.cli import main; main()"
     found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert found.stdout.split() == offered
+
+
+def test_ctrl_c_in_an_import_that_swallows_it_ends_in_one_line(tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+                                       "except BaseException as e:\n    raise ImportError('broken') from e\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from saliency_bench.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "run", "itti"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout) == (130, "Interrupted.\n", "")
