@@ -15,7 +15,7 @@ from saliency_bench.data.audio import resample
 from saliency_bench.data.clip import Audio
 from saliency_bench.errors import UserError
 
-ENCODER = {"crf": "18", "preset": "veryfast"}
+ENCODER = {"crf": "18", "preset": "veryfast", "threads": "1"}  # one thread, so that equal frames give equal bytes
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
