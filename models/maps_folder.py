@@ -24,7 +24,7 @@ import numpy as np
 from saliency_bench.data.clip import Clip
 from saliency_bench.data.images import numbered, read_grey
 from saliency_bench.errors import UserError
-from saliency_bench.harness.submission import FILE
+from saliency_bench.spec import SUBMISSION
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".npy")
 CHUNK = 16  # maps held at once
@@ -126,7 +126,7 @@ class MapsFolder:
             return {}
         files = {number: Path(entry.path) for number, entry in numbered(folder, ENDINGS).items()}
         used = {p.name for p in files.values()}
-        unused = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name not in (*used, FILE))
+        unused = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name not in (*used, SUBMISSION))
         if unused:
             self._note(f"{video}: {len(unused)} files are no numbered maps and are left out "
                        f"({', '.join(unused[:3])})")

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from saliency_bench import __version__
 from saliency_bench.data.clip import parse_mode
 
+SUBMISSION = "submission.toml"  # what a folder of maps says of the system that made it
+
 
 @dataclass(frozen=True)
 class LoadOptions:

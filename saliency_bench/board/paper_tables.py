@@ -47,9 +47,11 @@ def markdown(table: Table, measured: Sequence[Board], studies: Sequence[StudyPag
     for protocol in dict.fromkeys(board.protocol for board in boards):
         lines += [f"Protocol {md(protocol)}:", "", _measured([b for b in boards if b.protocol == protocol]), ""]
     if not boards:
+        own = paper.rows[table.facts.rows[-1]]  # a paper's own row comes last
         lines += ["Nothing yet. With the data at hand:", "", "```",
-                  f"saliency-bench run tavdiff --modes TAV --datasets {','.join(table.facts.datasets)} --data-root DIR "
-                  "--weights FILE", "saliency-bench leaderboard add runs && saliency-bench leaderboard build", "```"]
+                  f"saliency-bench run {own.system} --modes {own.mode} --datasets {','.join(table.facts.datasets)} "
+                  "--data-root DIR --weights FILE",
+                  "saliency-bench leaderboard add runs && saliency-bench leaderboard build", "```"]
     numeral = table.label.removeprefix("Table ")
     same = [s for s in studies if s.answers.startswith("Table") and numeral in re.findall(r"\b[IVX]+\b", s.answers)]
     if same:

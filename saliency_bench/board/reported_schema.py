@@ -170,13 +170,14 @@ class Claim(_Section):
 
 
 class PaperFacts(_Section):
-    """The TOML of a paper; `pages` says how the pages are known."""
+    """The TOML of a paper; `pages` says how the pages are known, `ours` whom its rows call "Ours"."""
 
     title: str
     arxiv: str
     year: int
     authors: str = ""
     pages: str = ""
+    ours: str
     tables: tuple[TableFacts, ...] = Field(min_length=1)
     rows: dict[str, RowFacts]
     doubts: tuple[Doubt, ...] = ()

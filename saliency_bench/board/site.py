@@ -113,7 +113,7 @@ def _reported(table: Table) -> list[dict[str, Any]]:
         if row.reference:
             continue
         ranked = not row.variant
-        label = name.replace("Ours", "TAVDiff") if ranked else f"TAVDiff, {name}"
+        label = name.replace("Ours", facts.ours) if ranked else f"{facts.ours}, {name}"
         for dataset in table.facts.datasets:
             cells = {m: table.cells[name, dataset, m] for m in HEADLINE}
             doubts = list(dict.fromkeys(text for cell in cells.values() for text in doubts_of(cell)))

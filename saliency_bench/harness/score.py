@@ -14,8 +14,8 @@ from saliency_bench.harness.provenance import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store
-from saliency_bench.harness.submission import FILE, read_submission
-from saliency_bench.spec import RunSpec
+from saliency_bench.harness.submission import read_submission
+from saliency_bench.spec import SUBMISSION, RunSpec
 
 
 def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out: Path, strict: bool = False,
@@ -58,7 +58,7 @@ def maps_hash(root: Path) -> str:
     What the submission says of them is no part of it: a card that is mended describes the same maps.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and p != root / FILE):
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and p != root / SUBMISSION):
         stat = path.stat()
         digest.update(f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]

@@ -29,8 +29,8 @@ from saliency_bench.errors import UserError
 from saliency_bench.files import read_text
 from saliency_bench.harness.record import REFERENCES
 from saliency_bench.schema import validated
+from saliency_bench.spec import SUBMISSION
 
-FILE = "submission.toml"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -80,7 +80,7 @@ class Submission(BaseModel):
 
 def read_submission(root: Path) -> Submission | None:
     """The submission that lies in a folder of maps, None where there is none; raises `UserError` naming the field."""
-    path = root / FILE
+    path = root / SUBMISSION
     if not path.exists():
         return None
     try:
