@@ -35,7 +35,8 @@ from saliency_bench.data.resolve import resolve
 from saliency_bench.errors import UserError
 from saliency_bench.harness import run as harness
 from saliency_bench.harness import score as folder
-from saliency_bench.harness.record import Record, paired, skill
+from saliency_bench.harness import worth
+from saliency_bench.harness.record import Record, paired
 from saliency_bench.harness.submission import NAME
 from saliency_bench.protocol import HEADLINE
 
@@ -89,7 +90,18 @@ class Evaluation(Record):
 
         None where the set has no oracle, or where the oracle is hardly above the floor.
         """
-        return skill(self, self.references, metric)
+        found = worth.skill(self, self.references, metric)
+        return None if found is None else found.mean
+
+    def gains(self, *others: Record) -> pd.DataFrame:
+        """How much of what words and sound offer is captured, a row for each of them and for what they tell.
+
+        others : results of the same system in modes without them; see `harness.worth`
+        """
+        from saliency_bench.report.worth import gain_json
+
+        found = worth.gains(self, [*others, *self.references])
+        return pd.DataFrame([gain_json(gain) for gain in found])
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{m} {v:.3f}" for m in HEADLINE if (v := self.metric(m)["mean"]) is not None)

@@ -56,9 +56,9 @@ def data_info(
         for problem in dataset.problems:
             say(f"  ! {problem}")
         if dataset.oracle is not None:
-            from saliency_bench.data.causal_gaps import oracle_gaps, table
+            from saliency_bench.synthetic.causal.gaps import report
 
-            say(table(oracle_gaps(dataset)))
+            say(report(dataset))
 
 
 @data_app.command("check")

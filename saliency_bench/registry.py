@@ -51,11 +51,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "vinet-v1": "saliency_bench.protocol:VINET_V1",
     },
     "datasets": {
-        "avt-causal": "saliency_bench.data.causal:open_test",
+        "avt-causal": "saliency_bench.synthetic.causal.dataset:open_test",
     },
     "metrics": {},  # see `own`
     "training": {
-        "avt-causal": "saliency_bench.data.causal:open_training",
+        "avt-causal": "saliency_bench.synthetic.causal.dataset:open_training",
     },
     "interface": {
         "windows": "saliency_bench.models.adapter:Windows",

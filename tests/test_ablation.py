@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 
-from saliency_bench.data.causal import open_test
 from saliency_bench.errors import UserError
 from saliency_bench.harness import grid, training_data, training_loop
 from saliency_bench.harness.grid import ablate
@@ -25,6 +24,7 @@ from saliency_bench.models.tavdiff.unet import UNet
 from saliency_bench.report.ablation import csv_text, latex, markdown, publish, table, write_tables
 from saliency_bench.report.ablation_figures import study_figure
 from saliency_bench.spec import Ablations, Row, Study
+from saliency_bench.synthetic.causal.dataset import open_test
 from tests.tavdiff_small import SMALL
 from tests.toys import toy_dataset
 

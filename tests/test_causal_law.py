@@ -1,19 +1,21 @@
 """The law of avt-causal: roles, motion, captions and gaze."""
 
-from itertools import combinations
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
-from saliency_bench.data import causal_law as law
-from saliency_bench.data.causal_render import outer_radius
 from saliency_bench.data.density import density
+from saliency_bench.synthetic.causal import law
+from saliency_bench.synthetic.causal.render import outer_radius
 
 TIMES = np.arange(law.FRAMES) / law.FPS
 
 
 def scene_of(index: int, seed: int = 7) -> law.Scene:
-    return law.draw_scene(law.generators(seed, "law", index)[0])
+    return law.draw_scene(law.generators(seed, "law", index)[0], *law.stratum(index))
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +41,30 @@ def test_roles_are_three_different_objects_each_uniform(scenes):
         assert chi_square < 18.5, role  # 0.1 % point at 4 degrees of freedom
 
 
-def test_half_of_the_scenes_move_and_the_stated_share_says_where(scenes):
+def test_half_of_the_scenes_move(scenes):
     assert np.mean([s.by_motion for s in scenes]) == pytest.approx(0.5, abs=0.07)
-    assert np.mean([s.located for s in scenes]) == pytest.approx(law.LOCATED, abs=0.05)
+
+
+def test_sixteen_clips_in_a_row_have_one_of_every_stratum():
+    for first in (0, 5, 160):
+        assert {law.stratum(i) for i in range(first, first + 16)} == set(product(law.WORDS, law.TONES))
+
+
+def test_the_stratum_changes_nothing_that_is_drawn():
+    drawn = (law.draw_scene(law.generators(7, "law", 3)[0], *s) for s in (("name", "pulse"), ("neither", "height")))
+    one, other = drawn
+    assert replace(other, words=one.words, tone=one.tone).to_json() == one.to_json()
+
+
+def test_a_cue_is_told_in_half_of_the_words_and_a_quarter_of_the_tones(scenes):
+    told = Counter(cue for s in scenes[:592] for cue in s.cues)
+    assert told == {"name": 296, "place": 296, "pulse": 148, "timbre": 148, "height": 148}
+
+
+def test_pulsations_of_a_scene_have_one_rate_and_phases_a_fifth_of_a_turn_apart(scenes):
+    for scene in scenes[:50]:
+        gaps = np.diff(np.sort(scene.pulse_phase % (2 * np.pi)))
+        assert gaps == pytest.approx(2 * np.pi / law.OBJECTS)
 
 
 def test_objects_never_overlap_and_stay_inside(scenes):
@@ -62,22 +85,33 @@ def test_in_every_window_the_sight_object_of_a_motion_scene_moves_most(scenes):
             assert path[scene.sight] > 1.5 * np.delete(path, scene.sight).max()
 
 
-def test_captions_name_the_text_object_and_where_it_is(scenes):
-    for scene in scenes[:100]:
-        captions = scene.captions()
-        for frame, sentence in captions.items():
+def test_captions_say_the_name_the_place_both_or_neither(scenes):
+    for scene in scenes[:200]:
+        for frame, sentence in scene.captions().items():
             name, _, place = sentence.partition(", ")
-            article, colour, shape = name.split()
-            assert article == ("an" if colour == "orange" else "a")
-            assert law.SHAPES.index(shape) == scene.text
-            assert law.COLOURS.index(colour) == scene.colours[scene.text]
-            assert bool(place) == scene.located
+            assert (name != "something") == (scene.words in ("name", "both"))
+            assert bool(place) == (scene.words in ("place", "both"))
+            if name != "something":
+                article, colour, shape = name.split()
+                assert article == ("an" if colour == "orange" else "a")
+                assert law.SHAPES.index(shape) == scene.text
+                assert law.COLOURS.index(colour) == scene.colours[scene.text]
             if place:
                 x, y = scene.positions(TIMES[[frame]])[0, scene.text]
                 words = place.split()
                 row, column = words if len(words) == 2 else ("middle", "middle")
                 assert row == law.ROWS[int(3 * y / law.SIZE[0])]
                 assert column == law.COLUMNS[int(3 * x / law.SIZE[1])]
+
+
+def test_a_caption_can_be_made_to_name_or_place_another_object(scenes):
+    scene = next(s for s in scenes if s.words == "both")
+    other = scene.bystanders[0]
+    truth, named, placed = (next(iter(scene.captions(**k).values())).split(", ")
+                            for k in ({}, {"named": other}, {"placed": other}))
+    assert named[0] != truth[0] and named[1] == truth[1]
+    assert placed[0] == truth[0]
+    assert list(scene.captions(placed=other)) != list(scene.captions()) or placed[1] != truth[1]
 
 
 def test_a_caption_holds_until_the_next(scenes):
@@ -123,6 +157,17 @@ def test_the_mean_truth_density_of_many_observers_is_the_mixture(scenes):
     measured = law.normalised(density(np.concatenate(draws), law.SIZE, law.SIGMA))
     expected = law.mixture(scene.positions(TIMES[[frame]])[0], law.object_weights(scene))
     assert np.corrcoef(measured.ravel(), expected.ravel())[0, 1] > 0.995
+
+
+def test_the_density_of_fixations_is_that_of_the_points_themselves(scenes):
+    """Blurred by little, so that counts can be compared: the sharp form is the truth density before its blur."""
+    scene, frame = scenes[3], 20
+    draws = np.concatenate([law.draw_gaze(scene, np.random.default_rng(k))[:, frame] for k in range(600)])
+    measured = law.normalised(density(draws, law.SIZE, 1.5))
+    positions, weights = scene.positions(TIMES[[frame]])[0], law.object_weights(scene)
+    sharp, blurred = (law.mixture(positions, weights, sigma) for sigma in (1.5, law.SIGMA))
+    assert np.corrcoef(measured.ravel(), sharp.ravel())[0, 1] > 0.99
+    assert np.corrcoef(measured.ravel(), blurred.ravel())[0, 1] < 0.95
 
 
 def test_every_frame_has_the_same_share_without_gaze(scenes):

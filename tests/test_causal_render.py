@@ -3,18 +3,29 @@
 import numpy as np
 import pytest
 
-from saliency_bench.data import causal_law as law
-from saliency_bench.data import causal_render as render
+from saliency_bench.synthetic.causal import law, render
 
 TIMES = np.arange(law.FRAMES) / law.FPS
 GREY = np.full((*law.SIZE, 3), 90, np.uint8)
 
 
 def scene_of(index: int) -> law.Scene:
-    return law.draw_scene(law.generators(11, "render", index)[0])
+    return law.draw_scene(law.generators(11, "render", index)[0], *law.stratum(index))
 
 
-SCENES = [scene_of(i) for i in range(16)]
+SCENES = [scene_of(i) for i in range(32)]
+BY_TONE = {tone: [s for s in SCENES if s.tone == tone] for tone in law.TONES}
+
+
+def spectrum(sound, frame):
+    """Frequencies and amplitudes of a quarter of a second around a frame."""
+    middle = round(TIMES[frame] * render.RATE)
+    excerpt = sound[middle - 1000:middle + 1000] * np.hanning(2000)
+    return np.arange((1 << 15) + 1) * render.RATE / (1 << 16), np.abs(np.fft.rfft(excerpt, 1 << 16))
+
+
+def loudness(sound):
+    return np.sqrt((sound.reshape(120, 200).astype(float) ** 2).mean(1))
 
 
 def test_objects_are_where_the_law_says():
@@ -83,32 +94,52 @@ def test_backgrounds_are_smooth_and_differ():
     assert 30 < first.mean() < 160
 
 
-def test_the_pitch_is_that_of_the_sounding_object_at_its_height():
-    for scene in SCENES:
+def test_a_tone_of_heights_has_the_pitch_of_its_objects_height():
+    for scene in BY_TONE["height"]:
         sound = render.sound(scene)
-        assert sound.shape == (24000,) and sound.dtype == np.float32 and abs(sound).max() <= 0.5
-        heights = scene.positions(TIMES)[:, scene.sound, 1]
+        assert sound.shape == (24000,) and sound.dtype == np.float32 and abs(sound).max() <= 0.6
         for frame in (5, 18, 30):
-            middle = round(TIMES[frame] * render.RATE)
-            excerpt = sound[middle - 1000:middle + 1000] * np.hanning(2000)
-            peak = np.abs(np.fft.rfft(excerpt, 1 << 16)).argmax() * render.RATE / (1 << 16)
-            assert peak == pytest.approx(render.pitch(scene.sound, heights[frame]), rel=0.01)
+            hertz, amplitude = spectrum(sound, frame)
+            y = scene.positions(TIMES[[frame]])[0, scene.sound, 1]
+            assert hertz[amplitude.argmax()] == pytest.approx(render.pitch(y), rel=0.02)
 
 
-def test_pitch_bands_of_the_shapes_do_not_meet_and_rise_with_height():
-    lowest = render.pitch(np.arange(law.OBJECTS), np.full(law.OBJECTS, law.SIZE[0]))
-    highest = render.pitch(np.arange(law.OBJECTS), np.zeros(law.OBJECTS))
-    assert (highest > lowest).all()
-    assert (highest[:-1] < lowest[1:]).all()
-    assert highest[-1] < render.RATE / 2
+def test_a_timbre_has_one_fundamental_and_the_partial_of_its_objects_shape():
+    for scene in BY_TONE["timbre"]:
+        hertz, amplitude = spectrum(render.sound(scene), 18)
+        assert hertz[np.where(hertz < 300, amplitude, 0).argmax()] == pytest.approx(render.FUNDAMENTAL, rel=0.03)
+        partial = hertz[np.where(hertz > 300, amplitude, 0).argmax()]
+        assert partial == pytest.approx(render.FUNDAMENTAL * render.PARTIALS[scene.sound], rel=0.01)
+        assert partial < render.RATE / 2
 
 
-def test_loudness_follows_the_pulsation_of_the_source_and_never_vanishes():
-    for scene in SCENES[:6]:
-        parts = render.sound(scene).reshape(120, 200).astype(float)
-        loudness = np.sqrt((parts**2).mean(1))
+def test_the_loudness_of_a_pulse_follows_its_object_and_no_other():
+    for scene in BY_TONE["pulse"]:
+        found = loudness(render.sound(scene))
         pulses = scene.pulses((np.arange(120) + 0.5) / 40)
-        likeness = [np.corrcoef(loudness, pulses[:, i])[0, 1] for i in range(law.OBJECTS)]
+        likeness = [np.corrcoef(found, pulses[:, i])[0, 1] for i in range(law.OBJECTS)]
         assert likeness[scene.sound] > 0.97
-        assert np.argmax(likeness) == scene.sound
-        assert loudness.min() > 0.05
+        assert max(np.delete(likeness, scene.sound)) < 0.5
+        assert found.min() > 0.02
+
+
+def test_every_tone_tells_of_its_object_by_one_cue_alone():
+    """Another source changes the pitch of heights, the spectrum of timbres or the loudness of pulses, nothing else."""
+    for tone, scenes in BY_TONE.items():
+        for scene in scenes[:3]:
+            own, other = render.sound(scene), render.sound(scene, scene.bystanders[0])
+            if tone == "nothing":
+                assert np.array_equal(own, other)
+                continue
+            assert not np.allclose(own, other, atol=0.05)
+            even = [np.corrcoef(loudness(s), scene.pulses((np.arange(120) + 0.5) / 40)[:, scene.sound])[0, 1]
+                    if loudness(s).std() > 0.02 else 0.0 for s in (own, other)]
+            assert (abs(even[0]) > 0.9) == (tone == "pulse")
+            peaks = [h[a.argmax()] for h, a in (spectrum(own, 18), spectrum(other, 18))]
+            if tone == "pulse":
+                assert peaks == pytest.approx([render.PLAIN] * 2, rel=0.03)
+
+
+def test_a_tone_that_tells_nothing_is_the_same_in_every_clip():
+    first, *others = (render.sound(s) for s in BY_TONE["nothing"])
+    assert all(np.array_equal(first, other) for other in others)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from saliency_bench import registry
-from saliency_bench.data.causal import open_test
 from saliency_bench.data.swap import swapped
 from saliency_bench.errors import UserError
 from saliency_bench.harness.diagnose import reliance, spread
 from saliency_bench.harness.run import Request
 from saliency_bench.report.diagnosis import text
 from saliency_bench.spec import LoadOptions
+from saliency_bench.synthetic.causal.dataset import open_test
 from tests.toys import SIZE, Blob, toy_dataset
 
 
@@ -76,8 +76,10 @@ def test_a_swap_needs_a_giver():
 
 def test_who_listens_loses_and_who_does_not_loses_nothing(listener, few, tmp_path):
     found = reliance(Request("listener", ("TAV", "V"), out=tmp_path), few)
-    assert [(r.mode, r.modality) for r in found] == [("TAV", "A"), ("TAV", "T")]
-    assert all(any(abs(mean) > 1e-3 for mean, _, _ in r.drops.values()) for r in found)
+    assert [(r.mode, r.modality, r.cue) for r in found] == [
+        ("TAV", "A", ""), ("TAV", "T", ""), ("TAV", "T", "name"), ("TAV", "T", "place"), ("TAV", "A", "pulse")]
+    assert [r.swapped.n_videos for r in found] == [4, 4, 2, 2, 4]  # only those that carry it
+    assert all(any(abs(mean) > 1e-3 for mean, _, _ in r.drops.values()) for r in found if r.cue != "pulse")
     deaf = reliance(Request("centre", out=tmp_path), few)
     assert deaf == []
 
@@ -98,6 +100,8 @@ def test_the_command_prints_both(type_, few, tmp_path, monkeypatch):
     code, out, _ = type_("diagnose", "tavdiff", "--modes", "TA", "--seeds", 2, "--out", tmp_path, "--set", "steps=1",
                          "--json")
     found = json.loads(out)
-    assert [r["swapped"] for r in found["reliance"]] == ["A", "T"] and len(found["spread"][0]["scores"]["CC"]) == 2
+    assert [(r["swapped"], r["cue"]) for r in found["reliance"]] == [("A", ""), ("T", ""), ("T", "name"),
+                                                                     ("T", "place"), ("A", "pulse")]
+    assert len(found["spread"][0]["scores"]["CC"]) == 2
     code, _, err = type_("diagnose", "tavdiff", "--out", tmp_path)
     assert code == 2 and "give --modes" in err

@@ -19,9 +19,10 @@ from saliency_bench import registry
 from saliency_bench.data.clip import Clip, parse_mode
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic
-from saliency_bench.harness.record import paired, skill
+from saliency_bench.harness.record import paired
 from saliency_bench.harness.run import Request, run
 from saliency_bench.harness.store import Store
+from saliency_bench.harness.worth import skill
 from saliency_bench.report.tables import rows, table
 from saliency_bench.spec import RunSpec
 from tests.toys import Blob, toy_dataset
@@ -253,8 +254,8 @@ def test_skill_is_one_for_the_oracle_itself_and_zero_for_the_floor(tmp_path):
     records = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset()])
     model, floor = records[0], records[1]
     as_oracle = [_renamed(r, "oracle") if r is human else r for r in records for human in [records[2]]]
-    assert skill(_renamed(records[2], "model"), as_oracle) == pytest.approx(1)
-    assert skill(_renamed(floor, "model"), as_oracle) == pytest.approx(0)
+    assert skill(_renamed(records[2], "model"), as_oracle).mean == pytest.approx(1)
+    assert skill(_renamed(floor, "model"), as_oracle).mean == pytest.approx(0)
     assert skill(model, records) is None
 
 

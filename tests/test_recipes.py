@@ -9,13 +9,13 @@ from torch import nn
 
 from saliency_bench.baselines.stavis import STAViSModel
 from saliency_bench.baselines.vinet import ViNetModel
-from saliency_bench.data.causal import open_training
 from saliency_bench.errors import UserError
 from saliency_bench.harness.train import Wanted, train
 from saliency_bench.harness.training_data import Items
 from saliency_bench.harness.training_loop import groups, optimiser, rate_at
 from saliency_bench.models.weights import read_weights
 from saliency_bench.spec import Recipe, TrainSpec
+from saliency_bench.synthetic.causal.dataset import open_training
 
 
 def spec(**fields):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from saliency_bench import registry
-from saliency_bench.data.causal import open_test
 from saliency_bench.harness.diagnose import reliance
 from saliency_bench.harness.record import paired, skill
 from saliency_bench.harness.run import Request, run
 from saliency_bench.report.cards import shipped
+from saliency_bench.synthetic.causal.dataset import open_test
 
 CLIPS = 24
 MODES = ("TAV", "AV", "TV", "TA", "V")
@@ -55,7 +55,7 @@ def test_no_model_knows_more_than_its_oracle(records):
     for mode in MODES:
         model, oracle = row(records, f"tavdiff({mode})"), row(records, f"oracle({mode})")
         assert model.metric("CC")["mean"] < oracle.metric("CC")["mean"]
-        assert SKILL[mode] < skill(row(records, f"tavdiff({mode})"), records) < 1
+        assert SKILL[mode] < skill(row(records, f"tavdiff({mode})"), records).mean < 1
 
 
 def test_another_clips_sound_or_caption_costs_more_than_its_interval(few, out, records):

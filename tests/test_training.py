@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from saliency_bench.data.causal import open_training
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
 from saliency_bench.harness import training_data, training_loop
@@ -20,6 +19,7 @@ from saliency_bench.harness.training_data import HeldOut, Items, epoch_windows, 
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.weights import load_weights
 from saliency_bench.spec import Recipe, TrainSpec
+from saliency_bench.synthetic.causal.dataset import open_training
 
 
 @pytest.fixture(autouse=True)

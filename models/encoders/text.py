@@ -39,6 +39,7 @@ VOCABULARY = (
     "over",
     "texture",
     "scene",
+    "something",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from saliency_bench.board.comparisons import compare, stability
 from saliency_bench.board.records import Measured
-from saliency_bench.harness.record import skill
+from saliency_bench.harness.worth import skill
 from saliency_bench.metrics import METRICS
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits
@@ -101,7 +101,8 @@ def _rows(measured: Sequence[Measured]) -> tuple[Row, ...]:
         return row.reference, -(BETTER[ORDER] * mean) if mean is not None else 9.0, row.spec.run_id
 
     labels = _labels(measured)
-    return tuple(Row(labels[id_ := row.spec.run_id], row, estimates[id_], _round(skill(row, measured), 4),
+    skills = {row.spec.run_id: found.mean for row in measured if (found := skill(row, measured)) is not None}
+    return tuple(Row(labels[id_ := row.spec.run_id], row, estimates[id_], _round(skills.get(id_), 4),
                      {m: places[m].get(id_) for m in HEADLINE}) for row in sorted(measured, key=position))
 
 

@@ -60,6 +60,7 @@ class Measured(Scores):
         self.entry, self.spec, self.ms_per_frame = entry, entry.spec, entry.ms_per_frame
         self.problems, self.notes = tuple(entry.problems), dict(entry.notes)
         self.times = {v.video: v.times for v in entry.videos if v.times > 1}
+        self.strata = _strata(entry)
         names = pd.Index([v.video for v in entry.videos], name="video")
         means = {m: [v.scores[m][0] for v in entry.videos] for m in entry.metrics}
         self._videos = pd.DataFrame(means, index=names, dtype=np.float64)
@@ -156,7 +157,7 @@ def _of_run(run: Path) -> Entry:
                         "trained ones")
     store = Store(run.parent, found.spec, write=False)
     videos = [v.video for v in found.videos]
-    again = tally(store.scores(videos), list(found.metrics), {v.video: v.times for v in found.videos})
+    again = tally(store.scores(videos), list(found.metrics), {v.video: v.times for v in found.videos}, _strata(found))
     for kept, made in zip(found.videos, again, strict=True):
         if kept != made:
             raise UserError(f"{run / 'record.json'}: videos.{kept.video}: its scores are not those in scores/; run the "
@@ -168,6 +169,12 @@ def _of_run(run: Path) -> Entry:
     entry = validated(Entry, tree | {k: _without_folders(tree[k]) for k in TOLD}, run / "record.json")
     _check_intervals(entry, run / "record.json")
     return entry
+
+
+def _strata(found: Summary) -> dict[str, dict[str, str]]:
+    """{attribute: {video: value}} of a summary."""
+    attributes = dict.fromkeys(a for v in found.videos for a in v.strata)
+    return {a: {v.video: v.strata[a] for v in found.videos if a in v.strata} for a in attributes}
 
 
 def _check_intervals(entry: Entry, source: Path) -> None:

@@ -35,6 +35,17 @@ class Loss(NamedTuple):
     reason: str
 
 
+class Cue(NamedTuple):
+    """One thing that the captions ("T") or the sound ("A") of `videos` tell.
+
+    change : the clip of such a video with that thing told wrongly, and nothing else changed
+    """
+
+    modality: str
+    videos: frozenset[str]
+    change: Callable[[Clip], Clip]
+
+
 class Samples(Protocol):
     """A lazily opened sequence of samples."""
 
@@ -62,6 +73,8 @@ class Dataset:
     centre    : density (h, w) that best predicts every frame without looking, where the set's own is known
     endless   : samples are drawn from a law without end; `names` is empty then and any index is a sample
     oracle    : mode -> model that knows the causes of the gaze; only for sets whose gaze is generated
+    strata    : kinds of videos by attribute, {attribute: {video: value}}; scores are told apart by them
+    cues      : by name, what captions and sound of some videos tell and can be made to tell wrongly
     """
 
     name: str
@@ -73,12 +86,14 @@ class Dataset:
     notes: dict[str, Any] = field(default_factory=dict)
     endless: bool = False
     centre: np.ndarray | None = None
-    oracle: Callable[[str], Any] | None = None
+    oracle: Callable[..., Any] | None = None
     remarks: Sequence[str] = ()
     fold: int | None = None
     losses: Sequence[Loss] = ()
     times: Mapping[str, int] = field(default_factory=dict)
     training: Callable[[], Dataset] | None = None
+    strata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cues: Mapping[str, Cue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = next((name for name, times in Counter(self.names).items() if times > 1), None)
@@ -114,6 +129,34 @@ class _Some:
         return self.samples[self.indices[index]]
 
 
+def with_cue_changed(dataset: Dataset, name: str) -> Dataset:
+    """The videos that carry a cue, with it told wrongly; it counts as another data set and has no oracle.
+
+    Raises `UserError` for a cue that the set does not know or no video carries.
+    """
+    cue = dataset.cues.get(name)
+    if cue is None or not cue.videos:
+        known = [name for name, cue in dataset.cues.items() if cue.videos]
+        raise UserError(f"{dataset.name}: expected a cue out of {', '.join(known) or 'none'}, found {name}")
+    kept = [i for i, video in enumerate(dataset.names) if video in cue.videos]
+    some = _only(dataset, kept, "cue changed", name)
+    return replace(some, samples=_Changed(some.samples, cue.change), oracle=None, cues={},
+                   notes={**dataset.notes, "changed": name})
+
+
+@dataclass(frozen=True)
+class _Changed:
+    samples: Samples
+    change: Callable[[Clip], Clip]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.samples[index]
+        return Sample(self.change(sample.clip), sample.truth)
+
+
 def without(dataset: Dataset, losses: Sequence[Loss], problems: Sequence[str]) -> Dataset:
     """The data set without the videos of `losses`; it counts as another data set (its hash differs)."""
     gone = {loss.video for loss in losses}
@@ -127,4 +170,7 @@ def _only(dataset: Dataset, kept: Sequence[int], *words: str) -> Dataset:
     names = [dataset.names[i] for i in kept]
     digest = hashlib.sha256("\n".join([dataset.manifest, *words]).encode()).hexdigest()
     return replace(dataset, samples=_Some(dataset.samples, kept), names=names, manifest=digest,
-                   times={video: n for video, n in dataset.times.items() if video in names})
+                   times={video: n for video, n in dataset.times.items() if video in names},
+                   strata={attribute: {video: v for video, v in values.items() if video in names}
+                           for attribute, values in dataset.strata.items()},
+                   cues={name: cue._replace(videos=cue.videos & set(names)) for name, cue in dataset.cues.items()})

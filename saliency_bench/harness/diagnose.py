@@ -1,7 +1,8 @@
 """What no score alone tells: whether a model listens and reads, and how far its sampling noise moves it.
 
-reliance : the drop of a score when every clip gets the sound, or the caption, of another clip.  A model that does not
-           use it loses nothing.
+reliance : the drop of a score when every clip gets the sound, or the caption, of another clip; and, where the set's
+           words and sounds have known parts (`Dataset.cues`), when one part alone tells of another object, in the clips
+           that have it.  A model that does not use it loses nothing.
 spread   : the set's score under several seeds of the sampling noise, and that of the mean of as many maps.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from saliency_bench import registry
-from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.dataset import Dataset, with_cue_changed
 from saliency_bench.data.swap import swapped
 from saliency_bench.harness.record import Record, paired
 from saliency_bench.harness.run import Progress, Request, check_modalities, load_models, model_record
@@ -21,10 +22,13 @@ from saliency_bench.protocol import HEADLINE
 
 
 class Reliance(NamedTuple):
-    """Drop of each metric, (mean, low, high) over videos, when `modality` is another clip's."""
+    """Drop of each metric, (mean, low, high) over videos, when `modality` is another clip's, or its part `cue` another
+    object's; `cue` is "" for the whole.
+    """
 
     mode: str
     modality: str
+    cue: str
     drops: dict[str, tuple[float, float, float]]
     whole: Record
     swapped: Record
@@ -49,10 +53,13 @@ def reliance(request: Request, dataset: Dataset, progress: Progress | None = Non
     for mode, model in load_models(request).items():
         check_modalities(dataset, request.model, mode, ())
         whole = model_record(request, model, mode, dataset, protocol, progress)
-        for modality in (m for m in "AT" if m in mode):
-            other = model_record(request, model, mode, swapped(dataset, modality), protocol, progress)
+        changed = [(m, "", swapped(dataset, m)) for m in "AT" if m in mode]
+        changed += [(cue.modality, name, with_cue_changed(dataset, name)) for name, cue in dataset.cues.items()
+                    if cue.modality in mode and cue.videos]
+        for modality, cue, data in changed:
+            other = model_record(request, model, mode, data, protocol, progress)
             drops = {m: drop for m in HEADLINE if (drop := paired(whole, other, m)) is not None}
-            found.append(Reliance(mode, modality, drops, whole, other))
+            found.append(Reliance(mode, modality, cue, drops, whole, other))
     return found
 
 

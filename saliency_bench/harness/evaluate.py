@@ -53,6 +53,23 @@ def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None
     return score
 
 
+def oracle_scorer(oracle: Any, protocol: Protocol, *, keep: Keep | None = None,
+                  progress: Callable[[int], None] = lambda n: None) -> Scorer:
+    """Score an oracle: every metric on the form of its map that is best for it (`oracle.forms`, `oracle.form_of`)."""
+    first, *others = oracle.forms.items()
+    scorers = {first[0]: model_scorer(first[1], "", protocol, keep=keep, progress=progress),
+               **{form: model_scorer(model, "", protocol) for form, model in others}}
+
+    def score(sample: Sample) -> pd.DataFrame:
+        tables = {form: scorer(sample) for form, scorer in scorers.items()}
+        out = tables[first[0]].copy()
+        for metric in protocol.measured:
+            out[metric] = tables[oracle.form_of(metric)][metric]
+        return out
+
+    return score
+
+
 def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progress = quiet,
              notes: dict[str, object] | None = None, **about: object) -> Record:
     """Score every video that `store` does not hold yet and return the record of all of them.
@@ -78,7 +95,7 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
                              f"{'once in each' if per_list else 'once'}")
     record = Record(store.spec, store.scores(dataset.names), tuple(problems), notes,
                     None if seconds is None else 1000 * seconds, tuple(dataset.losses),
-                    dataset.times if per_list else {})
+                    dataset.times if per_list else {}, dataset.strata)
     write_json(store.root / "record.json", dump(summary(record)))
     if not (store.root / "provenance.json").exists():
         write_json(store.root / "provenance.json", provenance(dataset=dataset.name, **about))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ class Scores(ABC):
     notes    : facts that belong to the row, e.g. the sigma of the human bound or the draws of an oracle
     ms_per_frame : mean time of prediction and scoring; not part of the scores
     times    : how often a video counts in means over videos, where that is not once
+    strata   : kinds of videos by attribute, {attribute: {video: value}}
     """
 
     spec: RunSpec
@@ -52,6 +53,7 @@ class Scores(ABC):
     notes: dict[str, object]
     ms_per_frame: float | None
     times: Mapping[str, int]
+    strata: Mapping[str, Mapping[str, str]]
 
     @property
     @abstractmethod
@@ -98,6 +100,7 @@ class Record(Scores):
     ms_per_frame: float | None = None
     losses: tuple[Loss, ...] = ()
     times: Mapping[str, int] = field(default_factory=dict)
+    strata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def measured(self) -> list[str]:
@@ -141,33 +144,16 @@ class Record(Scores):
                 out.append(f"{video}: {n} of {len(table)} frames")
         return out
 
-    def row(self, skill: float | None = None) -> dict[str, object]:
-        """The row that tables and `--json` show."""
+    def row(self, worth: Mapping[str, object]) -> dict[str, object]:
+        """The row that `--json` shows; `worth`: skill and gains, which other rows are needed for."""
         return {
             "model": self.spec.model, "mode": self.spec.mode, "dataset": self.spec.dataset,
             "split": self.spec.split, "protocol": self.spec.protocol, "weights": self.spec.weights or None,
             "n_videos": self.n_videos, "n_frames": self.n_frames,
-            "metrics": {m: self.metric(m) for m in self.measured}, "pooled": self.pooled(), "skill": skill,
+            "metrics": {m: self.metric(m) for m in self.measured}, "pooled": self.pooled(), **worth,
             "counts": self.counts(), "coverage": self.coverage()._asdict(), "notes": self.notes,
             "run_id": self.spec.run_id,
         }
-
-
-def skill(record: Scores, records: Sequence[Scores], metric: str = "CC", gap: float = 0.15) -> float | None:
-    """(score - floor) / (oracle - floor) of a model row: 0 is the centre prior, 1 knows all its mode can tell.
-
-    None where there is no oracle for the row, or where the oracle is less than `gap` above the floor.
-    """
-    def mean(model: str, mode: str) -> float:
-        for r in records:
-            if (r.spec.model, r.spec.mode, r.spec.manifest) == (model, mode, record.spec.manifest):
-                found = r.metric(metric)["mean"]
-                return np.nan if found is None else found
-        return np.nan
-
-    if record.spec.model in REFERENCES:
-        return None
-    return skill_of(record.metric(metric)["mean"], mean("centre", ""), mean("oracle", record.spec.mode), gap)
 
 
 def skill_of(score: float | None, floor: float | None, top: float | None, gap: float = 0.15) -> float | None:

@@ -17,7 +17,7 @@ from saliency_bench.data.density import default_sigma
 from saliency_bench.errors import UserError
 from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
-from saliency_bench.harness.evaluate import evaluate, model_scorer
+from saliency_bench.harness.evaluate import evaluate, model_scorer, oracle_scorer
 from saliency_bench.harness.human import human_scorer
 from saliency_bench.harness.provenance import version
 from saliency_bench.harness.record import Record
@@ -232,12 +232,22 @@ def _evaluate(model: Any, mode: str, spec: RunSpec, dataset: Dataset, protocol: 
         if video in shown:
             store.keep(video, frame, prediction, strip)
 
-    score = model if callable(model) and not hasattr(model, "predict") else model_scorer(
-        model, mode, protocol, keep=keep, progress=progress.frames)
+    if hasattr(model, "forms"):
+        score = oracle_scorer(model, protocol, keep=keep, progress=progress.frames)
+    else:
+        score = model if callable(model) and not hasattr(model, "predict") else model_scorer(
+            model, mode, protocol, keep=keep, progress=progress.frames)
     try:
         return evaluate(dataset, score, store, progress=progress.video, notes=notes, device=request.device)
     except SystemExit as error:  # would end the whole run, without a word
         raise UserError(f"{spec.label}: {described(error, model)}; raise an error that says what is wrong") from error
+
+
+def _oracle_modes(modes: Sequence[str]) -> list[str]:
+    """The modes themselves, then those without one of their modalities, which gains are measured from."""
+    asked = [m for m in modes if m]
+    rest = ["".join(x for x in m if x not in gone) for m in asked if "V" in m for gone in ("TA", "T", "A")]
+    return list(dict.fromkeys([*asked, *(m for m in rest if m)]))
 
 
 def references(request: Request, modes: Sequence[str], dataset: Dataset, protocol: Protocol,
@@ -254,7 +264,7 @@ def references(request: Request, modes: Sequence[str], dataset: Dataset, protoco
             "fixed Gaussian, s.d. a quarter of each side"
         add(registry.load("models", "centre")(dataset.centre), "centre", "", {"prior": prior}, prior=prior)
     if dataset.oracle is not None:
-        for mode in filter(None, modes):
+        for mode in _oracle_modes(modes):
             oracle = dataset.oracle(mode)
             add(oracle, "oracle", mode, {"draws": oracle.draws, "standard_error": oracle.standard_error},
                 draws=oracle.draws)

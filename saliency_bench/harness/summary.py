@@ -42,11 +42,15 @@ class Estimate(_Part):
 
 
 class VideoScores(_Part):
-    """By metric (mean over the frames with a value, how many); the video counts `times` in means over videos."""
+    """By metric (mean over the frames with a value, how many); the video counts `times` in means over videos.
+
+    strata : what kind of video it is, by attribute
+    """
 
     video: str
     frames: NonNegativeInt
     times: PositiveInt = 1
+    strata: dict[str, str] = {}
     scores: dict[str, tuple[float | None, NonNegativeInt]]
 
     @model_validator(mode="after")
@@ -145,20 +149,27 @@ def summary(record: Record) -> Summary:
         coverage=Covered(**record.coverage()._asdict()), counts=record.counts(), notes=record.notes,
         problems=list(record.problems), missing=record.missing(),
         losses=[LostFrames(**loss._asdict()) for loss in record.losses],
-        videos=tally(record.scores, record.measured, record.times))
+        videos=tally(record.scores, record.measured, record.times, record.strata))
 
 
-def tally(frames: pd.DataFrame, metrics: Sequence[str], times: Mapping[str, int]) -> list[VideoScores]:
+def tally(frames: pd.DataFrame, metrics: Sequence[str], times: Mapping[str, int],
+          strata: Mapping[str, Mapping[str, str]]) -> list[VideoScores]:
     """Frames (as in `Record.scores`) -> a row a video; `times`: how often a video counts, where not once."""
     tables = frames.groupby("video", sort=False)
     means, counts, sizes = tables[list(metrics)].mean(), tables[list(metrics)].count(), tables.size()
-    return [VideoScores(video=video, frames=int(sizes[video]), times=times.get(video, 1), scores={
-        m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in metrics}) for video in means.index]
+    return [VideoScores(video=video, frames=int(sizes[video]), times=times.get(video, 1),
+                        strata={attribute: kinds[video] for attribute, kinds in strata.items() if video in kinds},
+                        scores={m: (_number(means.at[video, m]), int(counts.at[video, m])) for m in metrics})
+            for video in means.index]
 
 
 def dump(value: Summary) -> dict[str, Any]:
-    """The summary as JSON values."""
-    return value.model_dump(mode="json", by_alias=True)
+    """The summary as JSON values; strata only where there are any."""
+    tree = value.model_dump(mode="json", by_alias=True)
+    for video in tree["videos"]:
+        if not video["strata"]:
+            del video["strata"]
+    return tree
 
 
 def read_summary(path: Path) -> Summary:

@@ -95,6 +95,21 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None =
     return Difference(float(counted @ gaps / counted.sum()), low, high, probability, gaps.size)
 
 
+def ratio_of_means(above: ArrayLike, below: ArrayLike, *, weights: ArrayLike | None = None,
+                   confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean of `above` over mean of `below`, paired by video, with Student's t interval of a ratio estimator.
+
+    The standard error is that of the mean of above - ratio * below, over the mean of `below` (Cochran 1977, Sampling
+    Techniques, section 2.11).  The ends are NaN below `LEAST` videos.
+    """
+    up, of = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    counted = _weights(weights, up.size)
+    ratio = np.average(up, weights=counted) / np.average(of, weights=counted)
+    interval = bootstrap_mean(up - ratio * of, weights=counted, confidence=confidence)
+    reach = (interval.high - interval.low) / 2 / abs(np.average(of, weights=counted))
+    return float(ratio), float(ratio - reach), float(ratio + reach)
+
+
 def sign_flip(a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = None, n: int = 10_000,
               seed: int = 0) -> float | np.ndarray:
     """Two-sided p of the paired randomisation test: the share of sign patterns with a mean at least as far from 0.

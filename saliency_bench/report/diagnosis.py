@@ -17,11 +17,12 @@ def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread
     """Both tables, each with a line that says what it shows."""
     parts = []
     if listens:
-        body = [[f"{r.whole.spec.label}, another clip's {MODALITIES[r.modality].removeprefix('a ')}",
-                 *(_drop(r.drops.get(m)) for m in HEADLINE)] for r in listens]
-        parts.append(f"{dataset.name} ({dataset.split}): what is lost with another clip's sound or caption, paired "
-                     f"over videos [95 % interval]; a model that does not use it loses 0\n\n"
-                     + tabulate(body, ["", *HEADLINE], tablefmt="github"))
+        body = [[f"{r.whole.spec.label}, {_what(r)}", r.swapped.n_videos, *(_drop(r.drops.get(m)) for m in HEADLINE)]
+                for r in listens]
+        parts.append(f"{dataset.name} ({dataset.split}): what is lost with another clip's sound or caption, or with "
+                     "one part of it that tells of another object, paired over the videos that have it [95 % "
+                     "interval]; a model that does not use it loses 0\n\n"
+                     + tabulate(body, ["", "videos", *HEADLINE], tablefmt="github"))
     body = []
     for s in spreads:
         drawn = s.mean_map is not None
@@ -37,10 +38,14 @@ def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread
 
 def as_rows(listens: Sequence[Reliance], spreads: Sequence[Spread]) -> dict[str, Any]:
     """Both tables as plain values."""
-    return {"reliance": [{"mode": r.mode, "swapped": r.modality,
+    return {"reliance": [{"mode": r.mode, "swapped": r.modality, "cue": r.cue, "videos": r.swapped.n_videos,
                           "drop": {m: dict(zip(("mean", "low", "high"), d, strict=True)) for m, d in r.drops.items()}}
                          for r in listens],
             "spread": [{"mode": s.mode, "scores": s.scores, "mean_map": s.mean_map} for s in spreads]}
+
+
+def _what(r: Reliance) -> str:
+    return f"another object's {r.cue}" if r.cue else f"another clip's {MODALITIES[r.modality].removeprefix('a ')}"
 
 
 def _drop(drop: tuple[float, float, float] | None) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from saliency_bench.data import causal, causal_law
 from saliency_bench.data.catalogue import CATALOGUE, Entry
 from saliency_bench.protocol import PROTOCOLS
+from saliency_bench.synthetic.causal import dataset as causal
+from saliency_bench.synthetic.causal import law
 
 COLUMNS = ("name", "set", "videos", "frames", "observers", "splits", "has")
 
@@ -30,7 +31,7 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
 
 def _embedded() -> dict[str, Any]:
     return {"name": causal.NAME, "set": causal.NAME, "videos": causal.CLIPS,
-            "frames": causal.CLIPS * causal_law.FRAMES, "observers": str(causal_law.OBSERVERS),
+            "frames": causal.CLIPS * law.FRAMES, "observers": str(law.OBSERVERS),
             "splits": f"endless/{causal.CLIPS}", "has": "TAV", "folder": "", "get": "made on first use", "raw": "",
             "terms": "as this package", "cite": "this package", "remark": "generated: its gaze has known causes",
             "anomalies": [], "table": ""}

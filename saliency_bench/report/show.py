@@ -14,6 +14,7 @@ from saliency_bench.harness.everything import NotRun
 from saliency_bench.harness.record import Record
 from saliency_bench.report.figures import run_figure
 from saliency_bench.report.tables import comparison_table, comparisons, coverage, footnotes, rows, table
+from saliency_bench.report.worth import LEGEND, gain_table
 
 
 def _problems(records: Sequence[Record]) -> list[str]:
@@ -59,6 +60,8 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
         say(table(of_set, everything))
         if compared := comparison_table(of_set, not everything):
             say("\n" + compared)
+        if gained := gain_table(of_set):
+            say(f"\n{gained}\n\n{LEGEND}")
         say("")
         for line in [*footnotes(of_set), *(f"! {p}" for p in _problems(of_set))]:
             say(f"  {line}")

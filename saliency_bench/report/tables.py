@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from saliency_bench.harness.record import REFERENCES, Record, Scores, paired, skill
+from saliency_bench.harness.record import REFERENCES, Record, Scores, paired
+from saliency_bench.harness.worth import gains, skill
 from saliency_bench.protocol import CONSTANT, HEADLINE
+from saliency_bench.report.worth import as_json, share
 
 KINDS = {
     "original": "the authors' own program",
@@ -20,7 +22,7 @@ KINDS = {
 
 def rows(records: Sequence[Record]) -> list[dict[str, object]]:
     """One row a record, as `--json` prints them; see `Record.row`."""
-    return [record.row(skill(record, records)) for record in records]
+    return [record.row(as_json(record, records)) for record in records]
 
 
 def table(records: Sequence[Record], costs: bool = False) -> str:
@@ -31,12 +33,14 @@ def table(records: Sequence[Record], costs: bool = False) -> str:
     """
     body = []
     metrics = list(dict.fromkeys(m for record in records for m in record.measured))
-    for record, row in zip(records, rows(records), strict=True):
-        value = row["skill"]
+    captured = {id(r): found[0].captured for r in records if (found := gains(r, records))}
+    heads = ["skill", *(["gain captured"] if any(captured.values()) else [])]
+    for record in records:
         cells = [_cell(record.metric(m)) if m in record.measured else "" for m in metrics]
         body.append([record.spec.label, *cells, record.n_videos,
-                     record.n_frames, "" if value is None else f"{value:.2f}", *(_costs(record) if costs else ())])
-    heads = ["model", *metrics, "videos", "frames", "skill", *(COSTS if costs else ())]
+                     record.n_frames, share(skill(record, records)),
+                     *(share(captured.get(id(record))) for _ in heads[1:]), *(_costs(record) if costs else ())])
+    heads = ["model", *metrics, "videos", "frames", *heads, *(COSTS if costs else ())]
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 

@@ -1,35 +1,47 @@
-"""Oracles of avt-causal: the posterior mean of the truth density given exactly what a mode receives.
+"""Oracles of avt-causal: the best map for each metric, given exactly what a mode receives.
 
-With the frames in the mode, all positions and the sight object are seen; which of the other objects sounds or
-is named, where the mode hides it, is uniform over those left, so the posterior mean is a sum over objects:
-exact, no draws.  Without the frames, the positions are averaged over a `Bank` of accepted scenes, weighted by
-their agreement with what is heard and read:
+No single map is best for every metric (Kümmerer, Wallis & Bethge 2018).  Given what is received, the posterior mean of
 
-    sound    the pitch gives the height of the sounding object over the window.  Gaussian kernels of
+    the truth density (`SIGMA` of blur)   is best for what compares densities: CC, KLD and, nearly, SIM and EMD
+    the density of fixations (no blur)    is best for what is taken at fixations: NSS, AUC of every kind, IG
+
+An oracle has a map of either form; `form_of` says which one a metric is given.
+
+With the frames in the mode, all positions and the sight object are seen.  Words and tone then say which of the
+other objects is meant: a name, a pulse, a timbre or a height tells it exactly, a place leaves those in that cell of
+the screen, and what is not said leaves all.  The posterior mean is a sum over objects: exact, no draws.  Without the
+frames, the positions are averaged over a `Bank` of accepted scenes, weighted by their agreement with what is heard
+and read:
+
+    height   the pitch gives the height of the sounding object over the window.  Gaussian kernels of
              HEIGHT_KERNEL on the height at the target frame and of CHANGE_KERNEL on its change over the
              window; the object's own blob is put at the height that was heard, only its x is averaged
              (Rao-Blackwell)
-    caption  the words for where the named object is at the target frame agree exactly
+    place    the words for where the named object is at the target frame agree exactly
 
-A window is the frames t - 4 .. t + 3 of target t, cut to the clip; the number t itself is not given away.
+and name, pulse and timbre, which belong to objects that are not seen, say nothing.
+
+A window is the frames t - 4 .. t + 3 of target t, cut to the clip, with the caption of frame t; the number t itself is
+not given away.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
-from saliency_bench.data import causal_law as law
-from saliency_bench.data.causal_law import FPS, FRAMES, SIZE, WEIGHTS, Scene
 from saliency_bench.data.clip import Clip, parse_mode
 from saliency_bench.data.density import blur
 from saliency_bench.errors import UserError
+from saliency_bench.metrics import METRICS
+from saliency_bench.synthetic.causal import law
+from saliency_bench.synthetic.causal.law import CUES, FPS, FRAMES, SIGMA, SIZE, WEIGHTS, Scene
 
 WINDOW = (-4, 3)  # first and last frame of a window, from its target
 HEIGHT_KERNEL = 1.0  # px
@@ -37,6 +49,8 @@ CHANGE_KERNEL = 1.5  # px
 BANK_SCENES = 22_000
 FLOOR_SCENES = 4_400  # the floor conditions on nothing, so fewer do (1 % of a map)
 BATCHES = 10
+
+FORMS = {"density": SIGMA, "fixations": 0.0}  # px of blur of the posterior mean
 
 #: What is heard: offset of the window's first frame from the target, and heights y in px over the window.
 Track = tuple[int, np.ndarray]
@@ -120,8 +134,11 @@ class Bank:
         z += ((change - (heights[-1] - heights[0])) / CHANGE_KERNEL) ** 2
         return index, np.exp(-0.5 * z)
 
-    def posterior_mean(self, track: Track | None, cell: int | None, batch: int | None = None) -> np.ndarray:
-        """Posterior mean density SIZE, summing to 1; `batch` uses the draws of one batch only."""
+    def posterior_mean(self, track: Track | None, cell: int | None, batch: int | None = None,
+                       sigma: float = SIGMA) -> np.ndarray:
+        """Posterior mean SIZE, summing to 1, of the density of gaze blurred by `sigma`; `batch` uses the draws of one
+        batch only.
+        """
         index, weight = self.agreeing(track, cell)
         if batch is not None:
             mine = self.batch[index] == batch
@@ -135,8 +152,8 @@ class Bank:
                 mass += WEIGHTS[name] * np.outer(_row_split(track[1][-track[0]]), columns).ravel()
             else:
                 mass += WEIGHTS[name] * np.bincount(places, share, mass.size)
-        objects = blur(mass.reshape(SIZE), law.spread()) / (2 * np.pi * law.spread() ** 2)
-        return law.normalised(objects + law.centre_bias())
+        objects = blur(mass.reshape(SIZE), law.spread(sigma)) / (2 * np.pi * law.spread(sigma) ** 2)
+        return law.normalised(objects + law.centre_bias(sigma))
 
     def effective_draws(self, track: Track | None, cell: int | None) -> float:
         """(sum w)^2 / sum w^2, Kish's effective sample size."""
@@ -179,24 +196,48 @@ def floor_map() -> np.ndarray:
     return Bank.draw(FLOOR_SCENES).posterior_mean(None, None).astype(np.float32)
 
 
+def form_of(metric: str) -> str:
+    """The form of the oracle's map, out of `FORMS`, that is best for a metric."""
+    return "density" if "density" in METRICS[metric].needs else "fixations"
+
+
+@dataclass(frozen=True, eq=False)
 class Oracle:
     """Best map that `mode` allows, frame by frame; a `Model` that alone is told each clip's causes.
 
     mode   : letters of T, A, V
     scenes : the data set's root folder (reads causes/<set>/<video>.json), or a function clip name -> `Scene`
+    own    : draws to use in place of those that oracles share
+    form   : one of `FORMS`, see the module docstring
+    uses   : cues that it makes use of where they are there; by default all
     """
+
+    mode: str
+    scenes: Path | Callable[[str], Scene]
+    own: Bank | None = None
+    form: str = "density"
+    uses: Collection[str] = field(default=tuple(CUES))
 
     name = "oracle"
     modes = ("TAV", "AV", "TV", "TA", "V", "A", "T")
+    densities = True
 
-    def __init__(self, mode: str, scenes: Path | Callable[[str], Scene], bank: Bank | None = None):
-        self.mode = parse_mode(mode)
-        self.scene = scenes if callable(scenes) else lambda name: read_scene(scenes, name)
-        self._bank = bank
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", parse_mode(self.mode))
+
+    def scene(self, name: str) -> Scene:
+        return self.scenes(name) if callable(self.scenes) else read_scene(self.scenes, name)
+
+    form_of = staticmethod(form_of)
+
+    @property
+    def forms(self) -> dict[str, Oracle]:
+        """The same oracle in every form."""
+        return {form: replace(self, form=form) for form in FORMS}
 
     @property
     def bank(self) -> Bank:
-        return self._bank or default_bank()
+        return self.own or default_bank()
 
     @property
     def draws(self) -> int:
@@ -213,7 +254,7 @@ class Oracle:
             return 0.0
         errors = []
         for scene, frame in calibration():
-            received = received_without_frames(scene, frame, self.mode)
+            received = received_without_frames(scene, frame, self.mode, self.uses)
             maps = np.array([self.bank.posterior_mean(*received, batch=b) for b in range(BATCHES)])
             error = maps.std(0, ddof=1) / np.sqrt(BATCHES)
             errors.append(np.sqrt((error**2).mean() / (maps.mean(0) ** 2).mean()))
@@ -222,7 +263,7 @@ class Oracle:
     @cached_property
     def effective_draws(self) -> float:
         """Median effective number of draws over the same windows; 0 where the posterior mean is exact."""
-        received = [received_without_frames(scene, frame, self.mode) for scene, frame in calibration()]
+        received = [received_without_frames(scene, frame, self.mode, self.uses) for scene, frame in calibration()]
         return float(np.median([self.bank.effective_draws(*r) for r in received])) if self.draws else 0.0
 
     def predict(self, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -231,40 +272,58 @@ class Oracle:
         yield np.arange(clip.n_frames), np.asarray(maps, np.float32)
 
     def map(self, scene: Scene, frame: int) -> np.ndarray:
-        """Posterior mean SIZE of the truth density at `frame`, summing to 1."""
+        """Posterior mean SIZE at `frame` in the oracle's form, summing to 1."""
+        sigma = FORMS[self.form]
         if "V" in self.mode:
-            return law.mixture(scene.positions(_TIMES[[frame]])[0], expected_weights(scene, self.mode))
-        return self.bank.posterior_mean(*received_without_frames(scene, frame, self.mode))
+            positions = scene.positions(_TIMES[[frame]])[0]
+            return law.mixture(positions, expected_weights(scene, frame, self.mode, self.uses), sigma)
+        received = received_without_frames(scene, frame, self.mode, self.uses)
+        return self.bank.posterior_mean(*received, sigma=sigma)
 
 
-def expected_weights(scene: Scene, mode: str) -> np.ndarray:
-    """(5,) expected share of gaze on each object: hidden roles are uniform over those left."""
-    known = {"sight": scene.sight}
-    if "A" in mode:
-        known["sound"] = scene.sound
-    if "T" in mode:
-        known["text"] = scene.text
-    left = [i for i in range(law.OBJECTS) if i not in known.values()]
+def received_cues(scene: Scene, mode: str, uses: Collection[str] = tuple(CUES)) -> set[str]:
+    """The cues of a clip that a mode receives and that are made use of."""
+    return {cue for cue in scene.cues if CUES[cue] in mode and cue in uses}
+
+
+def expected_weights(scene: Scene, frame: int, mode: str, uses: Collection[str] = tuple(CUES)) -> np.ndarray:
+    """(5,) expected share of gaze on each object at `frame`, with the frames in the mode.
+
+    All pairs of a sounding and a named object that what is received allows are equally likely.
+    """
+    cues = received_cues(scene, mode, uses)
+    left = [i for i in range(law.OBJECTS) if i != scene.sight]
+    sounds = [scene.sound] if cues & {"pulse", "timbre", "height"} else left
+    texts = left
+    if "name" in cues:
+        texts = [scene.text]
+    elif "place" in cues:
+        cells = law.cell(scene.positions(_TIMES[[frame]])[0])
+        texts = [i for i in left if cells[i] == cells[scene.text]]
+    pairs = [(sound, text) for sound in sounds for text in texts if sound != text]
     weights = np.zeros(law.OBJECTS)
-    weights[left] = sum(WEIGHTS[r] for r in law.ROLES if r not in known) / len(left)
-    for role, which in known.items():
-        weights[which] = WEIGHTS[role]
+    weights[scene.sight] = WEIGHTS["sight"]
+    for sound, text in pairs:
+        weights[sound] += WEIGHTS["sound"] / len(pairs)
+        weights[text] += WEIGHTS["text"] / len(pairs)
     return weights
 
 
-def received_without_frames(scene: Scene, frame: int, mode: str) -> tuple[Track | None, int | None]:
+def received_without_frames(scene: Scene, frame: int, mode: str,
+                            uses: Collection[str] = tuple(CUES)) -> tuple[Track | None, int | None]:
     """What a window's sound and caption say of positions: sound object's track, text object's cell."""
+    cues = received_cues(scene, mode, uses)
     first, last = max(WINDOW[0], -frame), min(WINDOW[1], FRAMES - 1 - frame)
     positions = scene.positions(_TIMES[frame + first:frame + last + 1])
-    track = (first, positions[:, scene.sound, 1]) if "A" in mode else None
-    cell = int(law.cell(positions[-first, scene.text])) if "T" in mode and scene.located else None
+    track = (first, positions[:, scene.sound, 1]) if "height" in cues else None
+    cell = int(law.cell(positions[-first, scene.text])) if "place" in cues else None
     return track, cell
 
 
 @cache
 def calibration() -> list[tuple[Scene, int]]:
     """24 windows of their own split, on which the Monte Carlo error is stated."""
-    scenes = [law.draw_scene(law.generators(0, "calibration", i)[0]) for i in range(24)]
+    scenes = [law.draw_scene(law.generators(0, "calibration", i)[0], "place", "height") for i in range(24)]
     return [(scene, i * (FRAMES - 1) // 23) for i, scene in enumerate(scenes)]
 
 

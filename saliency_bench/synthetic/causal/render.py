@@ -13,15 +13,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from saliency_bench.data.causal_law import COLOURS, FPS, FRAMES, OBJECTS, PULSE, SHAPES, SIZE, Scene
+from saliency_bench.synthetic.causal.law import COLOURS, FPS, FRAMES, OBJECTS, PULSE, SHAPES, SIZE, Scene
 
 T = TypeVar("T")
 
 RATE = 8000  # Hz
 _STEP = 80  # samples; positions and pulses change slowly
-PITCH = 250.0  # Hz, the circle's at the lower border
-KIND_OCTAVES = 0.8  # from one shape to the next
-HEIGHT_OCTAVES = 0.55  # from the lower to the upper border; less than KIND_OCTAVES, so that bands do not meet
+PLAIN = 250.0  # Hz, the tone whose pitch says nothing
+HEIGHTS = (400.0, 1200.0)  # Hz at the lower and the upper border, rising by equal ratios
+FUNDAMENTAL = 150.0  # Hz, that of a timbre
+PARTIALS = (4, 6, 9, 14, 21)  # of the fundamental, by shape
+LOUDNESS, SWING = 0.3, 0.24  # of the tone, and how far a pulse moves it
 
 _RGB = {"red": (214, 52, 48), "green": (58, 164, 74), "blue": (52, 98, 214), "yellow": (240, 206, 60),
         "purple": (152, 76, 188), "orange": (242, 134, 34)}
@@ -180,19 +182,28 @@ def _smooth_noise(rng: np.random.Generator, rows: int, columns: int) -> np.ndarr
     return grid
 
 
-def pitch(kind: int | np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Frequency in Hz of the shape with index `kind` at height `y` px: it rises towards the top."""
-    return PITCH * 2 ** (KIND_OCTAVES * kind + HEIGHT_OCTAVES * (1 - y / SIZE[0]))
+def pitch(y: np.ndarray) -> np.ndarray:
+    """Frequency in Hz of an object at height `y` px where the tone tells heights: it rises towards the top."""
+    low, high = HEIGHTS
+    return low * (high / low) ** (1 - y / SIZE[0])
 
 
-def sound(scene: Scene) -> np.ndarray:
-    """The scene's tone (24000,) float32 at RATE: its source's pitch, as loud as that is large."""
+def sound(scene: Scene, source: int | None = None) -> np.ndarray:
+    """The scene's tone (24000,) float32 at RATE; `source` is the object it tells of, by default the sound object."""
+    source = scene.sound if source is None else source
     coarse = np.arange(0, round(FRAMES / FPS * RATE) + 1, _STEP) / RATE
-    height = scene.motion[:, [scene.sound]].at(coarse)[0, :, 0, 1]
-    hertz = pitch(scene.sound, height)
-    loudness = 0.3 + 0.2 * scene.pulses(coarse)[:, scene.sound]
+    hertz, loudness = np.full(coarse.size, PLAIN), np.full(coarse.size, LOUDNESS)
+    if scene.tone == "timbre":
+        hertz[:] = FUNDAMENTAL
+    elif scene.tone == "height":
+        hertz = pitch(scene.motion[:, [source]].at(coarse)[0, :, 0, 1])
+    elif scene.tone == "pulse":
+        loudness += SWING * scene.pulses(coarse)[:, source]
     phase = 2 * np.pi / RATE * np.cumsum(_joined(hertz))
-    return (_joined(loudness) * np.sin(phase)).astype(np.float32)
+    wave = np.sin(phase)
+    if scene.tone == "timbre":
+        wave = (wave + np.sin(PARTIALS[source] * phase)) / np.sqrt(2)
+    return (_joined(loudness) * wave).astype(np.float32)
 
 
 def _joined(values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ JPEG, WAV, .mat, captions and gaze by observer, and read back from there.  `open
 clips without end, drawn in memory.  Clip i of a split is a function of (seed, split, i) alone.
 
 What each clip's causes are is kept beside the layout (causes/avt-causal/<video>.json) for the oracles; no
-`Clip` carries it.  `python -m saliency_bench.data.causal` prints what each mode can know.
+`Clip` carries it.  `Dataset.strata` says what words and tone of each clip tell, `Dataset.cues` changes one such cue to
+another object's.  `python -m saliency_bench.synthetic.causal.dataset` prints what each mode can know.
 """
 
 from __future__ import annotations
@@ -15,31 +16,30 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from saliency_bench.data import causal_law as law
 from saliency_bench.data import stavis
-from saliency_bench.data.causal_law import FPS, FRAMES, SIZE, Scene
-from saliency_bench.data.causal_oracle import Oracle, causes_file, floor_map
-from saliency_bench.data.causal_render import RATE, SceneFrames, sound
 from saliency_bench.data.clip import Audio, Captions, Clip
-from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.data.dataset import Cue, Dataset, Sample
 from saliency_bench.data.density import density
 from saliency_bench.data.layout import Found, listing_hash
 from saliency_bench.data.truth import FrameTruth, fixation_map
 from saliency_bench.errors import UserError
 from saliency_bench.files import locked, write_atomic
+from saliency_bench.synthetic.causal import law
+from saliency_bench.synthetic.causal.law import FPS, FRAMES, SIZE, Scene
+from saliency_bench.synthetic.causal.oracle import Oracle, causes_file, floor_map
+from saliency_bench.synthetic.causal.render import RATE, SceneFrames, sound
 
 NAME = "avt-causal"
-CLIPS = 48
-DRAWING = ("causal", "causal_law", "causal_render", "density", "truth")  # the modules that shape a clip and its truth
-WRITING = (*DRAWING, "causal_oracle", "stavis_writer", "audio", "captions", "folds", "images", "matfile")  # its files
+CLIPS = 96
 
 
 class SceneTruth:
@@ -77,7 +77,7 @@ class CausalStream:
         if not 0 <= index < self.length:
             raise IndexError(f"clip {index} of {self.length}")
         drawing, background, observing = law.generators(self.seed, self.split, index)
-        scene = law.draw_scene(drawing)
+        scene = law.draw_scene(drawing, *law.stratum(index))
         clip = Clip(self.name(index), FRAMES, SIZE, FPS, frames=SceneFrames(scene, background),
                     audio=Audio(RATE, lambda: sound(scene)), captions=Captions(scene.captions()))
         return Sample(clip, SceneTruth(scene, observing))
@@ -91,15 +91,15 @@ class CausalStream:
             if not re.fullmatch(rf"{re.escape(self.split)}_\d+", clip):
                 raise UserError(f"{clip}: expected a clip of {NAME} such as {self.name(0)}; the oracle knows no other")
             clip = int(clip.rpartition("_")[2])
-        return law.draw_scene(law.generators(self.seed, self.split, clip)[0])
+        return law.draw_scene(law.generators(self.seed, self.split, clip)[0], *law.stratum(clip))
 
 
 def open_training(seed: int) -> Dataset:
     """Training clips without end; independent of every test split."""
     stream = CausalStream(seed)
-    content = hashlib.sha256(f"{NAME} v{law.VERSION} {_digest(DRAWING)} {stream.split} seed {seed}".encode())
+    content = hashlib.sha256(f"{NAME} v{law.VERSION} {stream.split} seed {seed}".encode())
     return Dataset(NAME, "train", samples=stream, names=(), manifest=content.hexdigest(), notes=facts(seed),
-                   endless=True, oracle=lambda mode: Oracle(mode, stream.scene))
+                   endless=True, oracle=partial(Oracle, scenes=stream.scene))
 
 
 def open_test(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> Dataset:
@@ -130,21 +130,41 @@ def open_test(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> D
     except (OSError, EOFError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{root}: expected {NAME} as this version wrote it, found {type(error).__name__} "
                         f"({error}); delete the folder, it is written again") from error
-    return replace(found, manifest=str(stated["content"]), notes=facts(seed), centre=centre,
-                   oracle=lambda mode: Oracle(mode, root))
+    oracle = partial(Oracle, scenes=root)
+    scenes = {name: oracle("TAV").scene(name) for name in found.names}
+    return replace(found, manifest=str(stated["content"]), notes=facts(seed), centre=centre, oracle=oracle,
+                   strata=strata(scenes), cues=cues(scenes))
+
+
+def strata(scenes: Mapping[str, Scene]) -> dict[str, dict[str, str]]:
+    """What the words and the tone of each clip tell: {"words": {video: "name"}, "tone": {video: "pulse"}}."""
+    return {"words": {name: scene.words for name, scene in scenes.items()},
+            "tone": {name: scene.tone for name, scene in scenes.items()}}
+
+
+def cues(scenes: Mapping[str, Scene]) -> dict[str, Cue]:
+    """Of every cue the clips that carry it, and how to change it to that of an object without a role."""
+    return {cue: Cue(modality, frozenset(name for name, scene in scenes.items() if cue in scene.cues),
+                     partial(_changed, cue, scenes)) for cue, modality in law.CUES.items()}
+
+
+def _changed(cue: str, scenes: Mapping[str, Scene], clip: Clip) -> Clip:
+    """The clip with one cue that of a bystander; of two, the one that is in another cell for longer, for places."""
+    scene = scenes[clip.name]
+    other = scene.bystanders[0]
+    if cue == "name":
+        return replace(clip, captions=Captions(scene.captions(named=other)))
+    if cue == "place":
+        cells = law.cell(scene.positions(np.arange(FRAMES) / FPS))
+        other = max(scene.bystanders, key=lambda i: (cells[:, i] != cells[:, scene.text]).sum())
+        return replace(clip, captions=Captions(scene.captions(placed=other)))
+    return replace(clip, audio=Audio(RATE, partial(sound, scene, other)))
 
 
 def test_root(cache: Path | None = None, seed: int = 0, clips: int = CLIPS) -> Path:
     """Folder of a test split, whether or not it is written yet."""
     base = Path(cache or os.environ.get("SALIENCY_BENCH_CACHE") or Path.home() / ".cache" / "saliency-bench")
-    return base / f"{NAME}-v{law.VERSION}-{_digest(WRITING)}-seed{seed}-clips{clips}"
-
-
-@lru_cache
-def _digest(modules: tuple[str, ...]) -> str:
-    """Digest of the code that makes clips: what another state of it made is never taken for this one's."""
-    sources = (Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules)
-    return hashlib.sha256(b"".join(sources)).hexdigest()[:8]
+    return base / f"{NAME}-v{law.VERSION}-seed{seed}-clips{clips}"
 
 
 def _listing(root: Path, opened: Dataset) -> str:
@@ -159,7 +179,7 @@ def facts(seed: int) -> dict[str, Any]:
     """What a table or a manifest has to state of the set."""
     return {"generator": f"{NAME} v{law.VERSION}", "seed": seed, "observers": law.OBSERVERS,
             "sigma_px": law.SIGMA, "fixation_spread_px": law.OFFSET, "causes": dict(law.WEIGHTS),
-            "captions_that_say_where": law.LOCATED}
+            "words": list(law.WORDS), "tones": list(law.TONES)}
 
 
 def _write(root: Path, seed: int, clips: int) -> None:
@@ -206,6 +226,6 @@ def manifest_hash(dataset: Dataset) -> str:
 
 
 if __name__ == "__main__":
-    from saliency_bench.data.causal_gaps import main
+    from saliency_bench.synthetic.causal.gaps import main
 
     main()

@@ -5,22 +5,35 @@ uniformly and independently of everything else, have a role for the whole clip:
 
     sight  it moves fast while the others drift (cause "motion"), or carries a bright, flickering rim while
            the others are matt (cause "contrast"); half of the scenes each
-    sound  the tone is its: the pitch says its shape and height, the loudness follows its pulsation
-    text   the caption names it, and in a share of the clips also says where it is
+    sound  the tone is its
+    text   the caption is about it
+
+What the tone and the caption tell of their object is the clip's *stratum*.  Every ability is measured by itself:
+
+    words  name     "a red circle": its colour and shape
+           place    "something, upper left": the cell of the screen that it is in
+           both     "a red circle, upper left"
+           neither  "something"
+    tone   pulse    its loudness follows the object's pulsation; all objects pulsate at one rate, each in its own phase
+           timbre   its partial is the one of the object's shape
+           height   its pitch follows the object's height on the screen
+           nothing  it is the same in every such clip
 
 A fixation is on the sight, sound or text object or near the centre of the screen, with probabilities
-`WEIGHTS`.  It follows its object at a fixed Gaussian offset, so given the scene gaze at a frame has density
+`WEIGHTS`, whatever the stratum.  It follows its object at a fixed Gaussian offset, so given the scene gaze at a
+frame has density
 
-    p(x) = sum over roles r of WEIGHTS[r] N(x; position of r's object, OFFSET^2)
+    f(x) = sum over roles r of WEIGHTS[r] N(x; position of r's object, OFFSET^2)
            + WEIGHTS["centre"] N(x; middle of the screen, BIAS^2)
 
-and the expected truth density is p with SIGMA^2 added to every variance.
+and the expected truth density is f with SIGMA^2 added to every variance.
 
 Conventions
 -----------
 position : (x, y) in pixels of the 96 x 144 frame, y downwards.  time : seconds from the clip's start.
 motion   : per axis a centre plus two sinusoids with uniform random phases.  Scenes in which two objects come
            closer than `APART` at any frame are rejected, so nothing is ever hidden behind something else.
+cue      : one thing that words or tone may tell: name, place, pulse, timbre, height.
 """
 
 from __future__ import annotations
@@ -35,8 +48,9 @@ import numpy as np
 
 from saliency_bench.data.density import density
 
-#: Part of what tables say of the set; raise it when any clip or truth changes.
-VERSION = 1
+#: Names the set in caches, tables and records.  Raise it when any clip or truth changes: a test on decoded content
+#: (tests/test_causal.py) fails where that was forgotten.
+VERSION = 2
 
 SIZE = (96, 144)
 FPS = 12.0
@@ -49,16 +63,19 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 ROWS = ("upper", "middle", "lower")
 COLUMNS = ("left", "middle", "right")
 ROLES = ("sight", "sound", "text")
+WORDS = ("name", "place", "both", "neither")
+TONES = ("pulse", "timbre", "height", "nothing")
+CUES = {"name": "T", "place": "T", "pulse": "A", "timbre": "A", "height": "A"}  # with the modality that carries it
+SOMETHING = "something"  # what a caption calls an object that it does not name
 
-WEIGHTS = {"sight": 0.22, "sound": 0.33, "text": 0.38, "centre": 0.07}
-LOCATED = 0.9  # share of the clips whose captions also say where
+WEIGHTS = {"sight": 0.27, "sound": 0.33, "text": 0.33, "centre": 0.07}
 
 OFFSET = 4.5  # px, s.d. of a fixation around its object
 BIAS = (18.0, 12.0)  # px, s.d. in x and y of fixations that follow nothing
 SIGMA = 6.0  # px, blur of the truth density
 REST = 0.15  # chance that a frame without gaze follows a fixation: 3 % of all frames
 
-PULSE = 0.12  # share by which a radius swings around its mean
+PULSE = 0.25  # share by which a radius swings around its mean
 APART = 21.0  # px, least distance of two objects: more than two of the largest outlines
 MARGIN = 11.0  # px, least distance of an object from the border
 
@@ -96,23 +113,25 @@ class Scene:
     """Everything that determines a clip but its background; objects are in the order of `SHAPES`.
 
     colours           : indices into `COLOURS`
-    radius            : (5,) px before pulsation;  pulse_hertz, pulse_phase : (5,) rhythm of the pulsation
+    radius            : (5,) px before pulsation
+    pulse_hertz       : rate of all pulsations;  pulse_phase : (5,) radians
     motion            : paths of the objects (n = 1)
     sight, sound, text: the objects with these roles
     by_motion         : the sight object moves fast; otherwise it stands out
-    located           : captions also say where
+    words, tone       : the stratum, out of `WORDS` and `TONES`
     """
 
     colours: tuple[int, ...]
     radius: np.ndarray
-    pulse_hertz: np.ndarray
+    pulse_hertz: float
     pulse_phase: np.ndarray
     motion: Motion
     sight: int
     sound: int
     text: int
     by_motion: bool
-    located: bool
+    words: str
+    tone: str
 
     def positions(self, times: np.ndarray) -> np.ndarray:
         """(len(times), 5, 2) x, y in px."""
@@ -123,13 +142,29 @@ class Scene:
         times = np.asarray(times, np.float64)[:, None]
         return np.sin(2 * np.pi * self.pulse_hertz * times + self.pulse_phase)
 
-    def captions(self) -> dict[int, str]:
-        """{frame: sentence}, one entry a change: "a red circle" or "a red circle, upper left"."""
-        colour = COLOURS[self.colours[self.text]]
-        name = f"{'an' if colour == 'orange' else 'a'} {colour} {SHAPES[self.text]}"
-        if not self.located:
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """What words and tone tell."""
+        said = {"both": ("name", "place"), "neither": ()}.get(self.words, (self.words,))
+        return (*said, *(() if self.tone == "nothing" else (self.tone,)))
+
+    @property
+    def bystanders(self) -> list[int]:
+        """The objects without a role."""
+        return [i for i in range(OBJECTS) if i not in (self.sight, self.sound, self.text)]
+
+    def captions(self, named: int | None = None, placed: int | None = None) -> dict[int, str]:
+        """{frame: sentence}, one entry a change; see the module docstring for the words of each stratum.
+
+        named, placed : objects whose name and place are said in place of the text object's
+        """
+        named, placed = (self.text if i is None else i for i in (named, placed))
+        colour, name = COLOURS[self.colours[named]], SOMETHING
+        if "name" in self.cues:
+            name = f"{'an' if colour == 'orange' else 'a'} {colour} {SHAPES[named]}"
+        if "place" not in self.cues:
             return {0: name}
-        cells = cell(self.positions(_TIMES)[:, self.text])
+        cells = cell(self.positions(_TIMES)[:, placed])
         changes = [0, *(np.flatnonzero(np.diff(cells)) + 1)]
         return {int(f): f"{name}, {cell_name(cells[f])}" for f in changes}
 
@@ -138,7 +173,7 @@ class Scene:
 
     @classmethod
     def from_json(cls, causes: dict[str, Any]) -> Scene:
-        arrays = {k: np.array(causes[k], np.float64) for k in ("radius", "pulse_hertz", "pulse_phase")}
+        arrays = {k: np.array(causes[k], np.float64) for k in ("radius", "pulse_phase")}
         motion = Motion(**{k: np.array(v, np.float64) for k, v in causes["motion"].items()})
         return cls(**{**causes, **arrays, "colours": tuple(causes["colours"]), "motion": motion})
 
@@ -162,17 +197,23 @@ def generators(seed: int, split: str, index: int) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in root.spawn(3)]
 
 
-def draw_scene(rng: np.random.Generator) -> Scene:
-    """One accepted scene."""
+def stratum(index: int) -> tuple[str, str]:
+    """(words, tone) of the clip with this number: 16 clips in a row have one of each pair."""
+    return WORDS[index % len(WORDS)], TONES[index // len(WORDS) % len(TONES)]
+
+
+def draw_scene(rng: np.random.Generator, words: str = "both", tone: str = "pulse") -> Scene:
+    """One accepted scene; the stratum changes nothing that is drawn."""
     order = rng.permutation(OBJECTS)
-    by_motion, located = bool(rng.random() < 0.5), bool(rng.random() < LOCATED)
+    by_motion = bool(rng.random() < 0.5)
     colours = tuple(int(c) for c in rng.permutation(len(COLOURS))[:OBJECTS])
-    looks = dict(radius=rng.uniform(6, 7, OBJECTS), pulse_hertz=rng.uniform(1.2, 2.8, OBJECTS),
-                 pulse_phase=rng.uniform(0, 2 * np.pi, OBJECTS))
+    slots = rng.permutation(OBJECTS) + rng.random()
+    radius, rate = rng.uniform(5.6, 6.0, OBJECTS), float(rng.uniform(1.2, 2.0))
     motion = draw_motions(rng, 1, by_motion)
     place = np.argsort(order)  # motions come in the order of the roles
-    return Scene(colours=colours, motion=motion[:, place], sight=int(order[0]), sound=int(order[1]),
-                 text=int(order[2]), by_motion=by_motion, located=located, **looks)
+    return Scene(colours=colours, radius=radius, pulse_hertz=rate, pulse_phase=2 * np.pi / OBJECTS * slots,
+                 motion=motion[:, place], sight=int(order[0]), sound=int(order[1]), text=int(order[2]),
+                 by_motion=by_motion, words=words, tone=tone)
 
 
 def draw_motions(rng: np.random.Generator, count: int, fast: bool) -> Motion:
@@ -247,29 +288,33 @@ def object_weights(scene: Scene) -> np.ndarray:
     return weights
 
 
-def mixture(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Expected truth density SIZE, summing to 1, of objects (k, 2) px with `weights` (k,) of the gaze."""
-    return normalised(centre_bias() + sum(w * blob(p) for p, w in zip(positions, weights, strict=True) if w))
+def mixture(positions: np.ndarray, weights: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
+    """Density SIZE, summing to 1, of the gaze on objects at (k, 2) px with `weights` (k,), blurred by `sigma`.
+
+    With `SIGMA` it is the expected truth density, with 0 the density of fixations.
+    """
+    blobs = (w * blob(p, sigma) for p, w in zip(positions, weights, strict=True) if w)
+    return normalised(centre_bias(sigma) + sum(blobs))
 
 
 def normalised(density_map: np.ndarray) -> np.ndarray:
     return density_map / density_map.sum()
 
 
-def spread() -> float:
-    """S.d. in px of the expected truth density around an object."""
-    return float(np.hypot(OFFSET, SIGMA))
+def spread(sigma: float = SIGMA) -> float:
+    """S.d. in px of the density of fixations on an object that is blurred by `sigma`."""
+    return float(np.hypot(OFFSET, sigma))
 
 
-def blob(position: np.ndarray) -> np.ndarray:
-    """Expected truth density of the fixations on one object, unit mass on the unbounded plane."""
-    return density(position, SIZE, spread()) / (2 * np.pi * spread() ** 2)
+def blob(position: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
+    """Density of the fixations on one object, blurred by `sigma`; unit mass on the unbounded plane."""
+    return density(position, SIZE, spread(sigma)) / (2 * np.pi * spread(sigma) ** 2)
 
 
 @cache
-def centre_bias() -> np.ndarray:
-    """Expected truth density of the fixations that follow nothing; their mass is WEIGHTS["centre"]."""
-    across, down = (float(np.hypot(s, SIGMA)) for s in BIAS)
+def centre_bias(sigma: float = SIGMA) -> np.ndarray:
+    """Density of the fixations that follow nothing, blurred by `sigma`; their mass is WEIGHTS["centre"]."""
+    across, down = (float(np.hypot(s, sigma)) for s in BIAS)
     return WEIGHTS["centre"] * density(np.array(_CENTRE), SIZE, (down, across)) / (2 * np.pi * across * down)
 
 

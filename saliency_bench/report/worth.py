@@ -1,0 +1,55 @@
+"""Skill and gains in words: what a score is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tabulate import tabulate
+
+from saliency_bench.data.clip import MODALITIES
+from saliency_bench.harness.record import Scores
+from saliency_bench.harness.worth import STRATA, Gain, Share, gains, skill
+from saliency_bench.report.cells import number
+
+LEGEND = ("gain captured: what words or sound bring a system, over itself without them, as a share of what they bring "
+          "the oracle;\nagainst the oracle: the share by which it is above the oracle without them, which is 0 for "
+          "perfect sight that ignores them")
+
+
+def as_json(record: Scores, records: Sequence[Scores]) -> dict[str, object]:
+    """Skill and gains of a row as `--json` prints them."""
+    found = skill(record, records)
+    return {"skill": None if found is None else found.mean, "skill_interval": _plain(found),
+            "gains": [gain_json(gain) for gain in gains(record, records)]}
+
+
+def gain_json(gain: Gain) -> dict[str, object]:
+    """A gain as plain values."""
+    return {"of": gain.modalities, "attribute": STRATA.get(gain.modalities, "") if gain.value else "",
+            "value": gain.value, "videos": gain.videos, "offered": gain.offered, "captured": _plain(gain.captured),
+            "against_oracle": _plain(gain.of_oracle)}
+
+
+def share(value: Share | None) -> str:
+    """For example "0.62 [0.55, 0.70]"."""
+    if value is None:
+        return ""
+    ends = f" [{value.low:.2f}, {value.high:.2f}]" if value.low == value.low else ""
+    return number(value.mean, ".2f") + ends
+
+
+def gain_table(records: Sequence[Scores]) -> str:
+    """A row for every gain of every record, "" where there are none."""
+    body = []
+    for record in records:
+        for gain in gains(record, records):
+            what = " and ".join(MODALITIES[m].removeprefix("a ") for m in gain.modalities)
+            told = f"{what} ({gain.value})" if gain.value else what
+            body.append([record.spec.label, told, gain.videos, f"{gain.offered:+.3f}", share(gain.captured) or "-",
+                         share(gain.of_oracle)])
+    heads = ["model", "gain by", "videos", "oracle's CC", "gain captured", "against the oracle"]
+    return tabulate(body, heads, tablefmt="github", disable_numparse=True) if body else ""
+
+
+def _plain(value: Share | None) -> Mapping[str, float | None] | None:
+    return None if value is None else {k: v if v == v else None for k, v in value._asdict().items()}
