@@ -8,12 +8,12 @@
 and does not change the name of a run: a refactored module most often gives the same scores.  Where an edit is meant to
 change them, a version is raised by hand, and the runs get new names: `Protocol.version`, `Metric.version`, the class
 attribute `version` of one of our models, `REFERENCE_VERSIONS`, and for trained weights `spec.TRAINING_VERSION`.
-A version of 1 is left unsaid.
+A version of 1 is left unsaid.  What concerns every run, such as how data is read, raises the package's own version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -125,7 +125,7 @@ def _plug_in_files(kind: str, name: str, module: str) -> dict[str, Path]:
     found = find_spec(module)
     folders = [Path(folder) for folder in (found.submodule_search_locations if found else None) or ()]
     for folder in folders:
-        out |= _below(folder, folder.name, suffixes)
+        out |= _below(folder, module, suffixes)
     if found is not None and found.origin is not None and not folders:
         origin = Path(found.origin)
         modules = origin.parent.glob("*.py") if (origin.parent / "pyproject.toml").exists() else [origin]
@@ -139,9 +139,8 @@ def _plug_in_files(kind: str, name: str, module: str) -> dict[str, Path]:
 
 
 def _below(folder: Path, place: str, suffixes: Collection[str]) -> dict[str, Path]:
-    paths: Iterable[Path] = folder.rglob("*")
-    return {f"{place}/{path.relative_to(folder).as_posix()}": path for path in paths
-            if path.suffix in suffixes and not _beside_weights(path)}
+    return {f"{place}/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*")
+            if path.suffix in suffixes and path.is_file() and not _beside_weights(path)}
 
 
 def _beside_weights(path: Path) -> bool:
