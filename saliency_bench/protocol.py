@@ -52,6 +52,7 @@ class Protocol:
                   averaged; otherwise every video counts once
     more        : names of metrics that are measured beside the headline four, out of `METRICS` or of a plug-in; they
                   need density and fixations at most, and are columns of the score files
+    version     : raised by hand where the same maps come to have other scores; runs before it are other runs
     """
 
     name: str
@@ -62,6 +63,7 @@ class Protocol:
     sim_zero: bool = False
     per_list: bool = False
     more: tuple[str, ...] = ()
+    version: int = 1
 
     @property
     def measured(self) -> tuple[str, ...]:

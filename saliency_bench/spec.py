@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from saliency_bench import __version__
 from saliency_bench.data.clip import parse_mode
 
+TRAINING_VERSION = 1  # raised by hand where equal specs of trainings come to give other weights
 SUBMISSION = "submission.toml"  # what a folder of maps says of the system that made it
 
 
@@ -62,7 +63,8 @@ class RunSpec(_Spec):
     batch: int = 8
     device: str = Field(default="cpu", description="kind of device: its arithmetic differs in the last digits")
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own settings")
-    version: str = __version__
+    version: str = Field(default=__version__, description="the package's, and of what takes part, see "
+                         "`harness.identity.version`")
 
     @property
     def label(self) -> str:
@@ -177,7 +179,8 @@ class TrainSpec(Settings):
                                         "all that fits where empty")
     options: dict[str, Any] = Field(default_factory=dict)
     network: str = Field(default="", description="hash of what preset and options make of the network")
-    version: str = __version__
+    version: str = Field(default_factory=lambda: __version__ + (f"+training@v{TRAINING_VERSION}"
+                                                                if TRAINING_VERSION > 1 else ""))
 
     @field_validator("mode")
     @classmethod

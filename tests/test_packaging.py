@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from saliency_bench.harness.identity import code_id
+
 ROOT = Path(__file__).parent.parent
 
 IMPORT_ALL = """
 import sys, saliency_bench
 from saliency_bench import registry
+from saliency_bench.harness.identity import code_id
 for kind in registry.BUILT_IN:
     for name in registry.names(kind):
         registry.load(kind, name)
 print(saliency_bench.__file__)
+print(code_id())
 """
 
 
@@ -55,7 +59,7 @@ def test_the_wheel_holds_weights_presets_and_cards(wheel):
     assert sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if "weights/" in i.filename) < 12e6
 
 
-def test_every_registered_name_imports_from_the_installed_wheel(wheel, tmp_path):
+def test_every_registered_name_imports_from_the_installed_wheel_which_is_the_same_code(wheel, tmp_path):
     target = tmp_path / "site"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target",
                     str(target), str(wheel)], check=True)
@@ -63,7 +67,8 @@ def test_every_registered_name_imports_from_the_installed_wheel(wheel, tmp_path)
     done = subprocess.run([sys.executable, "-P", "-c", IMPORT_ALL], cwd=tmp_path, env=env, capture_output=True,
                           text=True)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).is_relative_to(target)
+    place, code = done.stdout.split()
+    assert Path(place).is_relative_to(target) and code == code_id()
 
 
 def test_metrics_import_without_torch():

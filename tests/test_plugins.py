@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from saliency_bench import registry
 from saliency_bench.board.records import load
 from saliency_bench.data.resolve import resolve, resolve_training
 from saliency_bench.errors import UserError
-from saliency_bench.harness import provenance
+from saliency_bench.harness import identity
 from saliency_bench.harness.everything import run_all
 from saliency_bench.harness.run import Request, run
 from saliency_bench.metrics import METRICS, Metric
@@ -175,24 +176,27 @@ def test_importing_the_metrics_imports_no_plug_in_and_no_torch(lab):
     assert subprocess.run([sys.executable, "-c", code], env=env).returncode == 0
 
 
-def test_a_model_that_was_changed_is_another_run(lab, tmp_path):
+def test_a_model_that_was_changed_is_another_run_and_one_that_was_described_anew_is_not(lab, tmp_path):
     def run_id():
-        provenance._plug_in_id.cache_clear()
+        identity.plug_in_id.cache_clear()
         return run(Request("lab-model", ("V",), out=tmp_path), [toy_dataset(1)])[0].spec
 
     first = run_id()
     assert run_id() == first and first.version.startswith(f"{saliency_bench.__version__}+lab-model@")
-    (lab / "plug_lab.py").write_text(LAB + "# changed")
+    (lab / "plug_lab.py").write_text('"""Ours."""\n' + LAB.replace("number = 7", "\n\nnumber = (7)  # spare"))
+    assert run_id() == first
+    (lab / "plug_lab.py").write_text(LAB.replace('modes = "lab-model", ("V",)', 'modes = "lab-model", ("V", "AV")'))
     assert run_id().run_id != first.run_id
     assert run(Request("centre", out=tmp_path), [toy_dataset(1)])[0].spec.version == saliency_bench.__version__
 
 
+def digest(name: str = "lab-model") -> str:
+    identity.plug_in_id.cache_clear()
+    return identity.plug_in_id("models", name)
+
+
 @pytest.mark.parametrize("editable", [True, False])
 def test_a_module_beside_the_plug_in_s_own_is_part_of_its_version(lab, editable):
-    def digest():
-        provenance._plug_in_id.cache_clear()
-        return provenance._plug_in_id("models", "lab-model")
-
     (lab / "plug_helper.py").write_text("gain = 1")
     alone = digest()
     if editable:
@@ -201,8 +205,55 @@ def test_a_module_beside_the_plug_in_s_own_is_part_of_its_version(lab, editable)
         (info,) = lab.glob("*.dist-info")
         (info / "RECORD").write_text("plug_helper.py,,\nplug_lab.py,,\n")
     whole = digest()
+    (lab / "plug_helper.py").write_text("gain = 1  # of the sound")
+    assert digest() == whole
     (lab / "plug_helper.py").write_text("gain = 2")
     assert len({alone, whole, digest()}) == 3
+
+
+PACKAGE = {"__init__.py": "", "net.py": "from plug_zoo.parts import gain\nclass Model:\n    weight = gain\n",
+           "parts.py": "gain = 1\n", "net.toml": 'title = "Net"\nkind = "exact"\n[presets.nano]\nrate = 1e-3\n'}
+
+
+@pytest.fixture
+def zoo(site):
+    """A package of a plug-in: `zoo(place=text, ...)` writes it with these files beside or in place of its own."""
+    folder = site("zoo", {"models": {"zoo": "plug_zoo.net:Model"}}) / "plug_zoo"
+
+    def write(files: dict[str, str] | None = None) -> str:
+        shutil.rmtree(folder, ignore_errors=True)
+        for place, text in (PACKAGE | (files or {})).items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_text(text)
+        return digest("zoo")
+
+    return write
+
+
+@pytest.mark.parametrize("files", [
+    {"parts.py": '"""Parts."""\ngain = (1)  # of the sound\n'},
+    {"net.toml": PACKAGE["net.toml"].replace("Net", "The net").replace("1e-3", "0.001  # found by trial")},
+    {"parts.py": "", "layers/gains.py": "gain = 1\n", "layers/__init__.py": "",
+     "net.py": PACKAGE["net.py"].replace("plug_zoo.parts", ".layers.gains")},
+    {"weights/net.safetensors": "", "weights/net.toml": "loss = 0.5\n"},
+    {"runs/scores.csv": "frame,CC\n", "README.md": "How it is used."},
+])
+def test_words_a_moved_module_and_what_lies_beside_weights_are_no_other_plug_in(zoo, files):
+    assert zoo(files) == zoo()
+
+
+@pytest.mark.parametrize("files", [
+    {"parts.py": "gain = 2\n"}, {"net.toml": PACKAGE["net.toml"].replace("1e-3", "1e-4")},
+    {"sampling.toml": "steps = 4\n"}, {"layers/more.py": "print('imported')\n"},
+    {"net.py": PACKAGE["net.py"].replace("gain\nclass", "gain as other\nclass")},
+])
+def test_code_and_presets_are_another_plug_in(zoo, files):
+    assert zoo(files) != zoo()
+
+
+def test_two_models_of_one_package_have_versions_of_their_own(lab, site):
+    site("twin", {"models": {"lab-twin": "plug_lab:Carded", "lab-same": "plug_lab:Model"}})
+    assert digest("lab-same") == digest() != digest("lab-twin")
 
 
 @pytest.mark.parametrize(("verb", "code", "said"), [

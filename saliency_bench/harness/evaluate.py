@@ -12,7 +12,8 @@ import pandas as pd
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset, Sample
 from saliency_bench.files import write_json
-from saliency_bench.harness.provenance import code_id, provenance
+from saliency_bench.harness.identity import code_id
+from saliency_bench.harness.provenance import provenance
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import Strip, Stripper

@@ -19,7 +19,7 @@ from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer, oracle_scorer
 from saliency_bench.harness.human import human_scorer
-from saliency_bench.harness.provenance import version
+from saliency_bench.harness.identity import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import Strip

@@ -10,7 +10,7 @@ from pathlib import Path
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.evaluate import evaluate, model_scorer
-from saliency_bench.harness.provenance import version
+from saliency_bench.harness.identity import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store

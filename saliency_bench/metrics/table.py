@@ -34,6 +34,7 @@ class Metric:
     dialect    : whose definition it is
     citation   : where the metric was introduced
     degenerate : what it returns when it is undefined
+    version    : raised by hand where the same maps come to have another score
     """
 
     name: str
@@ -43,6 +44,7 @@ class Metric:
     dialect: str
     citation: str
     degenerate: str = "NaN"
+    version: int = 1
 
     @property
     def options(self) -> tuple[str, ...]:
