@@ -23,7 +23,7 @@ import saliency_bench
 from saliency_bench import registry
 from saliency_bench.harness.source_digest import dotted, source_digest
 
-REFERENCE_VERSIONS = {"oracle": 1, "human": 1}  # to be raised where such a row comes to mean something else
+REFERENCE_VERSIONS = {"oracle": 2, "human": 1}  # to be raised where such a row comes to mean something else
 
 PACKAGES = ("saliency_bench", "saliency_bench.models", "saliency_bench.baselines", "saliency_bench.leaderboards")
 
@@ -32,6 +32,7 @@ PACKAGES = ("saliency_bench", "saliency_bench.models", "saliency_bench.baselines
 # rule fails the tests, and counts until it has one.
 SCORING = (
     "baselines", "data", "errors", "files", "metrics", "models", "protocol", "registry", "schema", "spec",
+    "synthetic",
     "harness.__init__", "harness.diagnose", "harness.evaluate", "harness.grid", "harness.human", "harness.processes",
     "harness.record", "harness.results", "harness.run", "harness.score", "harness.store", "harness.studies",
     "harness.summary", "harness.train", "harness.training_data", "harness.training_loop",
@@ -41,6 +42,7 @@ NOT_SCORING = (
     "board", "leaderboards", "report",
     "baselines.parity", "models.encoders.parity", "models.parity", "models.tavdiff.parity",  # against others' code
     "data.check", "harness.check_clips", "harness.check_model",  # say what is wrong
+    "harness.worth", "synthetic.causal.gaps",  # say what scores are worth
     "harness.everything", "models.tavdiff.ablations",  # choose what to run: each run has a spec of its own
     "harness.predict", "harness.predict_set", "harness.scaffold", "models.captioner",  # write files, hashed when read
     "models.tavdiff.card",  # describes
