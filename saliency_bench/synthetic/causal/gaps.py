@@ -201,3 +201,7 @@ def main() -> None:
         print(report(dataset))
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
