@@ -29,7 +29,8 @@ class WindowConfig(BaseWindow):
 
 
 class VisualConfig(Section):
-    """S3D up to `layer`; `time` keeps every time step as tokens or averages over them.
+    """S3D up to `layer`; `time` keeps every time step as tokens, averages over them, or stacks them as channels of one
+    token a place, so that what changes with time is known where it changes.
 
     width   : factor on the channels of every layer, which keeps four at least
     weights : a file, or "torchvision" (see encoders/pretrained.py)
@@ -39,7 +40,7 @@ class VisualConfig(Section):
     layer: int = Field(default=15, ge=0, le=15)
     strides: dict[int, Size] = {}
     momentum: Momentum = 0.001
-    time: Literal["tokens", "mean"] = "tokens"
+    time: Literal["tokens", "mean", "stack"] = "tokens"
     weights: str | None = None
 
     @field_validator("strides")

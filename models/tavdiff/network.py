@@ -21,7 +21,7 @@ from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.diffusion import Diffusion, noise_of, training_draw
 from saliency_bench.models.encoders.convert import load_encoder
 from saliency_bench.models.encoders.pretrained import clip_text_weights, s3d_weights, soundnet_weights
-from saliency_bench.models.encoders.s3d import S3D
+from saliency_bench.models.encoders.s3d import S3D, output_size
 from saliency_bench.models.encoders.soundnet import SoundNet, tune_first_layer
 from saliency_bench.models.encoders.text import TextEncoder, TextFeatures, WordTokeniser, clip_text
 from saliency_bench.models.tavdiff.conditions import Conditions, Packer
@@ -50,6 +50,9 @@ class TAVDiff(nn.Module):
         if "V" in mode:
             self.visual = S3D(c.visual.width, c.visual.layer, c.visual.strides, momentum=c.visual.momentum)
             channels = self.visual.channels[c.visual.layer]
+            if c.visual.time == "stack":
+                channels *= output_size((c.window.frames, *c.window.size), c.visual.layer, c.visual.strides)[0]
+            self.visual_channels = channels
             inputs["visual"] = c.sitr.width if "T" in mode else channels
         if "T" in mode:
             self.text = text_encoder(c, pretrained)
@@ -179,6 +182,8 @@ class TAVDiff(nn.Module):
         features = self.visual.see(batch, (self.visual.last,))[self.visual.last]
         if self.config.visual.time == "mean":
             features = features.mean(2, keepdim=True)
+        elif self.config.visual.time == "stack":
+            features = features.flatten(1, 2).unsqueeze(2)
         return features.flatten(2).transpose(1, 2), (features.shape[2], features.shape[3], features.shape[4])
 
     def _allowed(self, words: TextFeatures) -> Tensor:
