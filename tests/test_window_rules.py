@@ -57,7 +57,7 @@ def test_the_sound_of_a_window_that_runs_backwards_does_so_too():
 
 def test_sound_may_come_without_a_window_of_hann():
     with_it, without = (Windows(clip(), Window(4, SIZE, 2, audio=AudioRule(8000, 6400, 1.0, hann))).batch([5]).audio
-                        for hann in (True, False))
+                        for hann in ("excerpt", "none"))
     with_it, without = with_it.numpy(), without.numpy()
     inside = without[0].nonzero()[0]
     ramp = np.hanning(int(inside[-1] - inside[0]) + 1)
