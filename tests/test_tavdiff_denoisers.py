@@ -308,8 +308,8 @@ def test_with_a_tied_start_a_place_of_the_unet_attends_to_itself():
 
 
 def test_in_the_sequence_with_a_tied_start_a_place_attends_to_itself_and_to_its_condition():
-    start, given = {"cross_start": "tied", "align_scale": 4.0, "position_base": 100.0}, over_the_frame((1, *GRID), base=100.0)
-    net = build(config(kind="dit, in-context", heads=4, **start))
+    net = build(config(kind="dit, in-context", heads=4, cross_start="tied", align_scale=4.0, position_base=100.0))
+    given = over_the_frame((1, *GRID), base=100.0)
     places = net.prepare(given).places[0]
     patches, cells, sound = (places @ places.T)[:24].split([24, 24, 3], 1)
     assert torch.allclose(patches, cells, rtol=1e-4) and not sound.any()

@@ -11,6 +11,7 @@ import torch
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.tavdiff import presets as presets_module
+from saliency_bench.models.tavdiff.config import SitrConfig
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.presets import load_preset, parse, toml_text
@@ -52,14 +53,16 @@ READINGS = [
 ]
 # Ours: no reading of the paper.
 BEYOND = [
-    ("denoiser.token_norm", False, "V"), ("sitr.qk_norm", True, "TV"), ("sitr.centre", True, "TV"), ("sitr.positions", True, "TV"),
+    ("denoiser.token_norm", False, "V"),
+    ("sitr.qk_norm", True, "TV"), ("sitr.centre", True, "TV"), ("sitr.positions", True, "TV"),
     ("sitr.bias_start", 1.0, "TV"), ("text.embed_scale", 20.0, "TV"), ("text.skip", ["a", "an"], "TV"),
     ("diffusion.objective", "regression", "V"), ("diffusion.signal_scale", 0.5, "V"),
 ]
 # These change what is fed, trained or loaded rather than the map of given windows; other tests show their effect.
 OF_THE_INPUT = {"window.target", "window.captions", "window.first", "window.last", "window.mean", "window.std",
                 "audio.rate", "audio.scale", "audio.hann", "frozen", "text.model", "visual.weights", "audio.weights",
-                "text.weights", "visual.momentum", "audio.momentum"} | {f for f, _, _ in READINGS if f.startswith("training.")}
+                "text.weights", "visual.momentum", "audio.momentum",
+                *(field for field, _, _ in READINGS if field.startswith("training."))}
 # Where the reading needs company to show.
 COMPANY = {"denoiser.unet_channels": {"denoiser__kind": "unet"}, "denoiser.condition": {"denoiser__kind": "dit"},
            "sitr.sentence": {"sitr__fusion": "concatenate"}, "sitr.softmax": {"visual__layer": 6}}
@@ -90,6 +93,29 @@ def test_every_option_of_the_readme_is_a_field_with_a_tested_reading():
             section = name.split(".")[0]
             named.add(name)
     assert len(named) > 30 and named == {field for field, _, _ in READINGS}
+
+
+def points() -> list[list[str]]:
+    """The cells of every row of the table of README.md: number, paper, decision, option."""
+    table = (Path(presets_module.__file__).parent / "README.md").read_text().split("| # |")[1].split("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_the_points_of_the_readme_are_counted_and_each_has_an_option_or_says_why_not():
+    home = Path(presets_module.__file__).parent
+    assert [row[0] for row in points()] == [str(i + 1) for i in range(len(points()))]
+    assert f"\n{len(points())} points where the text" in (home / "README.md").read_text()
+    assert f"leaves {len(points())} points open" in (home / "card.toml").read_text()
+    assert all(len(row) == 4 and all(row) for row in points())
+    assert [row for row in points() if row[3].startswith("-") and not row[3].startswith("- (")] == []
+
+
+def test_the_preset_of_the_paper_has_nothing_that_goes_beyond_it():
+    c = load_preset("paper")
+    assert c.sitr == SitrConfig() and c.diffusion.signal_scale == 1 and c.diffusion.objective == "diffusion"
+    assert (c.denoiser.token_norm, c.denoiser.cross_start, c.denoiser.time_width) == (False, "independent", None)
+    assert (c.denoiser.align_scale, c.denoiser.position_base, c.denoiser.embed_scale) == (1, 10000, 1)
+    assert c.audio.filters == "random" and c.text.kind == "clip"
 
 
 @pytest.mark.parametrize(("field", "value", "mode"),
@@ -420,7 +446,11 @@ def test_a_preset_goes_with_every_choice(choice):
     *[({"text.kind": "clip"}, {f"text.{field}": value}) for field, value in [
         ("causal", False), ("width", 32), ("layers", 3), ("words", ["red"]), ("context", 9), ("heads", 2)]],
     ({}, {"text.weights": "openai"}), ({}, {"denoiser.unet_channels": [8, 8, 8, 8]}),
-    ({"denoiser.kind": "dit"}, {"denoiser.cross_norm": "post"}),
+    ({"denoiser.kind": "dit"}, {"denoiser.cross_norm": "post"}), ({"denoiser.kind": "dit"}, {"denoiser.align": False}),
+    ({"denoiser.kind": "undecoupled"}, {"denoiser.align_scale": 3.0}), ({}, {"denoiser.condition": "pooled"}),
+    ({"denoiser.kind": "unet"}, {"denoiser.last_modulation": "none"}),
+    ({"denoiser.kind": "unet"}, {"denoiser.modulation": "shared"}), ({}, {"sitr.sentence": "mean"}),
+    ({}, {"sitr.softmax": "step"}), ({"sitr.fusion": "repeat-add"}, {"sitr.scale": "width"}),
     ({"denoiser.align": False}, {"denoiser.align_scale": 3}),
     ({"denoiser.mlp": False}, {"denoiser.mlp_ratio": 2.5}), ({"sitr.fusion": "repeat-add"}, {"sitr.rank": "mean"}),
     ({"sitr.train_selection": "rank"}, {"sitr.truth_resize": "bilinear"}),
@@ -434,6 +464,11 @@ def test_a_field_that_another_choice_leaves_unread_is_refused(choice, unread):
 
 def test_an_unread_field_at_its_default_is_no_mistake():
     assert load_preset("nano", {"denoiser.kind": "unet", "denoiser.residual": True}).denoiser.residual
+
+
+def test_conditions_in_the_sequence_read_the_fields_of_positions():
+    fields = {"denoiser.align": False, "denoiser.cross_start": "independent"}
+    assert not load_preset("nano", {"denoiser.kind": "dit", "denoiser.condition": "in-context"} | fields).denoiser.align
 
 
 def test_an_unknown_preset_or_mode_is_refused():

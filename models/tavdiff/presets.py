@@ -39,7 +39,8 @@ _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
         "words": ("model", "weights", "random"),
     },
     ("sitr", "response"): {"gate": ("softmax",)},
-    ("sitr", "fusion"): {"sitr": ("sentence",), "concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE, "repeat-average": _NO_CHOICE},
+    ("sitr", "fusion"): {"sitr": ("sentence",), "concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE,
+                         "repeat-average": _NO_CHOICE},
     ("sitr", "train_selection"): {"rank": ("truth_resize",)},
 }
 
