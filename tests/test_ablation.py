@@ -112,8 +112,8 @@ def test_rows_are_what_their_labels_say(preset):
 
 def test_every_arm_starts_with_places_that_find_themselves():
     rows = [row for study in ("denoiser", "decoupling") for row in STUDIES.studies[study].rows]
-    starts = {row.label: (c := config_of(row, "nano").denoiser) and (c.cross_start, c.align_scale) for row in rows}
-    assert set(starts.values()) == {("tied", 2.0)}
+    arms = [config_of(row, "nano").denoiser for row in rows]
+    assert {(c.cross_start, c.align, c.align_scale) for c in arms} == {("tied", True, 2.0)}
 
 
 def test_undecoupled_and_dit_are_two_networks_of_one_size():

@@ -317,8 +317,8 @@ def test_in_the_sequence_with_a_tied_start_a_place_attends_to_itself_and_to_its_
     assert [bool(head.any()) for head in places.chunk(4, 1)] == [True, True, True, False]  # the last is left to sound
 
 
-def test_with_per_patch_modulation_a_place_hears_of_itself_alone_from_the_start():
-    """The start of the other kinds by construction: no attention lies between a place and its condition."""
+def test_with_per_patch_modulation_a_patch_is_told_of_its_own_place_alone_from_the_start():
+    """What the tied start gives attention holds here by construction."""
     net, given = MapTransformer(config(kind="dit"), SIZE), over_the_frame((1, *GRID), sound=0)
     given.segments = (24,)
     told = net.prepare(given).mixed

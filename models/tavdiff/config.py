@@ -136,9 +136,11 @@ class DenoiserConfig(Section):
     modulation      : the six parameters from a linear layer of "each" block, or from one that all blocks have "shared"
     last_modulation : the norm before the output is modulated by what modulates the "blocks" (in "undecoupled" and
                       "dit" that is time and condition), by "time" alone, or not at all ("none")
-    align_scale : factor on the queries' positions in cross-attention, which makes it more local
+    align_scale : factor on the queries' positions in cross-attention, which makes it more local; in-context, on those
+                  of queries and keys
     cross_start : "tied" starts keys equal to queries, so that a place attends to itself from the start; in the U-Net,
-                  whose places come from a projection, keys equal to queries of projected positions
+                  whose places come from a projection, keys equal to queries of projected positions; in-context, with an
+                  orthogonal projection of both's positions (`attention.SelfAttention.tie`)
     token_norm  : conditions are layer-normalised before the response scales them, so their contrast is kept
     embed_scale : factor on the initial embedding of the noisy patches
     """
