@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from saliency_bench.data.audio import Hann
 from saliency_bench.errors import UserError
 from saliency_bench.models.windows import AudioRule, Window
 from saliency_bench.schema import validated
@@ -78,7 +79,8 @@ class NetworkConfig(Section):
     def adapter_window(self, mode: str) -> Window:
         """The window that the harness cuts for `mode`; without sound in the mode it has no audio rule."""
         sound, w = self.sound, self.window
-        rule = AudioRule(sound.rate, sound.buffer, sound.scale, sound.hann) if "A" in mode else None
+        hann: Hann = "excerpt" if sound.hann else "none"
+        rule = AudioRule(sound.rate, sound.buffer, sound.scale, hann) if "A" in mode else None
         return Window(w.frames, w.size, w.target, w.mean, w.std, rule, w.first, w.last)
 
     def describe(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from saliency_bench.models.weights import (
     read_weights,
     save_weights,
     take_over,
+    tensors_of,
     weights_name,
 )
 
@@ -295,13 +296,16 @@ class NetworkModel(SlidingWindowModel):
         return checkpoints.file_name(path) if cls._foreign(path) else weights_name(path, cls.name)
 
     def start_from(self, path: Path, parts: Sequence[str] = ()) -> Taken:
-        """Take over every tensor of other weights (any mode, or the authors') that fits; see `weights.take_over`."""
+        """Take over every tensor of other weights that fits: of any mode, of encoders alone, or the authors'; see
+        `weights.take_over`.
+        """
         if self._foreign(path):
             given, self.unknown_training = self.convert(read_checkpoint(Path(path))), True
         else:
-            other = self.read(path)
-            given, self.trained_on = other.network.state_dict(), other.trained_on
-            self.unknown_training = other.unknown_training
+            description, data = read_weights(path, self.name)
+            given, record = tensors_of(data, path, self.name), description["record"]
+            self.trained_on = tuple(str(name) for name in record.get("trained_on", ()))
+            self.unknown_training = bool(record.get("unknown_training", False))
         return take_over(self.network, given, tuple(parts), path)
 
     def save(self, path: Path, record: Mapping[str, Any]) -> Path:

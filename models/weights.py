@@ -115,6 +115,14 @@ def fill(network: nn.Module, data: bytes, path: Path, model: str) -> None:
                         f"the file belongs to another version of {model}") from None
 
 
+def tensors_of(data: bytes, path: Path, model: str) -> dict[str, Tensor]:
+    """The tensors in the bytes of a file of weights, floating ones in single precision; raises `UserError`."""
+    try:
+        return {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}
+    except SafetensorError as e:
+        raise UserError(f"{path}: expected tensors of {model}, found {e}; copy the file again") from None
+
+
 class Taken(NamedTuple):
     """What a network took over of other weights, counters of batches aside: the names it took, those of its own that
     began anew, and those of the weights that had no place in it.
@@ -136,7 +144,8 @@ class Taken(NamedTuple):
 def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str, ...], source: Path) -> Taken:
     """Take every tensor of `given` that fits by name and shape; of `parts` alone (first words of names) where given.
 
-    A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where nothing fits.
+    A network of more modalities so starts from what one of fewer has learned.  Raises `UserError` where nothing fits or
+    a tensor that fits is not finite.
     """
     own = network.state_dict()
     names = sorted({k.partition(".")[0] for k in own})
@@ -152,6 +161,7 @@ def take_over(network: nn.Module, given: Mapping[str, Tensor], parts: tuple[str,
     if not any(v.ndim > 1 for v in fits.values()):  # counters and single numbers fit anything
         raise UserError(f"{source}: expected weights that share tensors with this network, found none; "
                         "give weights of the same preset")
+    _check_values(source, fits, own)
     network.load_state_dict({**own, **fits})
     weighty = [k for k in [*own, *(k for k in given if k not in own)] if not k.endswith("num_batches_tracked")]
     return Taken([k for k in weighty if k in fits], [k for k in weighty if k in own and k not in fits],

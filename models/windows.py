@@ -11,13 +11,14 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from saliency_bench.data.clip import Clip, FrameSource
+from saliency_bench.data.audio import Hann
+from saliency_bench.data.clip import Captions, Clip, FrameSource
 from saliency_bench.data.media import audio_excerpt, resample
 
 
@@ -28,13 +29,17 @@ class AudioRule:
     rate   : Hz the sound is resampled to first
     buffer : samples of the zero-padded buffer that the excerpt is centred in
     scale  : factor on [-1, 1] samples (256: the range SoundNet was trained on)
-    hann   : multiply the excerpt by one Hann window of its length
+    hann   : multiply by one Hann window over the whole "excerpt" (STAViS), by one for every "frame", or "none"
     """
 
     rate: int = 22050
     buffer: int = 35280
     scale: float = 256.0
-    hann: bool = True
+    hann: Hann = "excerpt"
+
+    def __post_init__(self) -> None:
+        if self.hann not in get_args(Hann):
+            raise ValueError(f"AudioRule: hann must be one of {', '.join(get_args(Hann))}, found {self.hann!r}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Window:
     first  : windows that begin before the clip does "repeat" its first frame; or are those that begin with the target,
              in "reverse" (ViNet: the target is last in both), their sound too; or are left out with "skip" (STAViS)
     last   : windows that end after the clip does "repeat" its last frame, or begin anew with "loop" (STAViS)
+    captions : a window's sentence is that of its "target" frame, or the "distinct" ones of its frames as one text, in
+             the order of the clip
 
     The sound covers the real frames only.  A clip too short for a reversed window repeats its last frame.
     """
@@ -61,6 +68,7 @@ class Window:
     audio: AudioRule | None = None
     first: Literal["repeat", "reverse", "skip"] = "repeat"
     last: Literal["repeat", "loop"] = "repeat"
+    captions: Literal["target", "distinct"] = "target"
 
     def reversed(self, frame: int) -> bool:
         """Whether the window of a target runs backwards."""
@@ -95,7 +103,7 @@ class WindowBatch:
     shared   : the same once more, every frame once: (3, n, H, W), and which of them each window shows, (B, T); for
                networks that treat frames one by one at first.  None where windows do not overlap
     audio    : (B, N) float32
-    captions : B sentences, those of the target frames
+    captions : B sentences, by the window's rule `captions`
     index    : (B,) target frames
     seeds    : (B,) one seed a window: a function of run seed, video and frame alone
     """
@@ -251,12 +259,17 @@ class Windows:
             index=np.asarray(targets),
             seeds=np.asarray([frame_seed(self.seed, clip.name, t) for t in targets], dtype=np.uint64),
             audio=None if clip.audio is None or window.audio is None else self._audio(index, window.audio),
-            captions=None if clip.captions is None else [clip.captions.at(t) for t in targets],
+            captions=None if clip.captions is None else self._captions(clip.captions, targets, index),
         )
         if clip.frames is None:
             return Cut(batch, None, index)
         needed, rows = np.unique(index, return_inverse=True)
         return Cut(batch, self._frames(clip.frames, needed.tolist()), rows.reshape(index.shape))
+
+    def _captions(self, captions: Captions, targets: Sequence[int], index: np.ndarray) -> list[str]:
+        if self.window.captions == "target":
+            return [captions.at(t) for t in targets]
+        return [". ".join(dict.fromkeys(captions.at(int(i)) for i in np.unique(row))) for row in index]
 
     def _frames(self, source: FrameSource, needed: list[int]) -> list[Tensor]:
         self._cache = {i: frame for i, frame in self._cache.items() if i >= needed[0]}

@@ -199,7 +199,9 @@ class Row(_Spec):
     """One row of a study: what it changes of the reference.
 
     mode    : the reference's where empty
-    train   : settings that are trained with; match : more of them, by preset, that keep the number of parameters
+    train   : settings that are trained with; match : more of them, by preset, such as those that keep the number of
+              parameters
+    budget  : length of its training, as a multiple of the grid's
     run     : settings the weights are used with
     noise   : seed of the sampling noise
     swap    : letters of the modalities that are taken from another clip at test time
@@ -211,6 +213,7 @@ class Row(_Spec):
     mode: str = ""
     train: dict[str, Any] = Field(default_factory=dict)
     match: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    budget: float = Field(default=1.0, gt=0)
     run: dict[str, Any] = Field(default_factory=dict)
     noise: int = Field(default=0, ge=0)
     swap: str = ""
@@ -239,22 +242,40 @@ class Study(_Spec):
 
 
 class Start(_Spec):
-    """Shipped weights of a mode, of which every training of a grid takes over `parts`; `settings` go with them."""
+    """Weights of which every training of a grid takes over the parts that its mode has; `settings` go with them.
 
-    mode: str
-    parts: tuple[str, ...] = Field(min_length=1)
+    mode     : shipped weights of this mode and the grid's preset; or
+    weights  : a file (.safetensors with its TOML beside it), relative to the folder of the model's card
+    parts    : first word of the tensors' names, and the modality without which a network does not have them
+    settings : for every row, such as which parts stay as they are
+    """
+
+    mode: str = ""
+    weights: str = ""
+    parts: dict[str, str] = Field(min_length=1)
     settings: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if bool(self.mode) == bool(self.weights):
+            raise ValueError("start: give the mode of shipped weights or a file of weights, one of the two")
+        return self
+
+    def parts_of(self, mode: str) -> tuple[str, ...]:
+        """The parts that a network of a mode has."""
+        return tuple(part for part, modality in self.parts.items() if modality in mode)
 
 
 class Ablations(_Spec):
     """The studies of a model; `mode` is the reference's, `run` how weights are used where a row does not say.
 
-    By preset: `steps`, the length of every training of a grid, and where they `start`, if not where the preset's recipe
-    says.
+    By preset: `reference`, settings of every row where the preset's own are not the reference's; `steps`, the length of
+    every training of a grid, and where they `start`, if not where the preset's recipe says.
     """
 
     mode: str
     run: dict[str, Any] = Field(default_factory=dict)
+    reference: dict[str, dict[str, Any]] = Field(default_factory=dict)
     steps: dict[str, int]
     start: dict[str, Start] = Field(default_factory=dict)
     studies: dict[str, Study]

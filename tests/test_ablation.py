@@ -13,17 +13,21 @@ import pytest
 import torch
 
 from saliency_bench.errors import UserError
-from saliency_bench.harness import grid, training_data, training_loop
+from saliency_bench.harness import grid, studies, training_data, training_loop
 from saliency_bench.harness.grid import ablate
 from saliency_bench.harness.results import Cell, Results
 from saliency_bench.harness.studies import Ablation, plan
+from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
 from saliency_bench.models.tavdiff.model import TAVDiffModel
+from saliency_bench.models.tavdiff.network import TAVDiff
 from saliency_bench.models.tavdiff.presets import load_preset
 from saliency_bench.models.tavdiff.unet import UNet
+from saliency_bench.models.tavdiff.weights import load_weights
+from saliency_bench.models.weights import save_weights
 from saliency_bench.report.ablation import csv_text, latex, markdown, publish, table, write_tables
 from saliency_bench.report.ablation_figures import study_figure
-from saliency_bench.spec import Ablations, Row, Study
+from saliency_bench.spec import Ablations, Row, Start, Study
 from saliency_bench.synthetic.causal.dataset import open_test
 from tests.tavdiff_small import SMALL
 from tests.toys import toy_dataset
@@ -46,29 +50,70 @@ def two_clips(tmp_path, monkeypatch):
     return asked
 
 
+def settings_of(row: Row, preset: str) -> dict:
+    return {**STUDIES.reference.get(preset, {}), **row.train, **row.match.get(preset, {})}
+
+
+def config_of(row: Row, preset: str) -> TAVDiffConfig:
+    return load_preset(preset, settings_of(row, preset) | ({} if preset == "nano" else {"text.random": True}))
+
+
 def test_what_the_paper_varies_is_there():
     assert {"denoiser", "decoupling", "text", "steps", "modes"} <= set(STUDIES.studies)
     rows = {name: [row.label for row in study.rows] for name, study in STUDIES.studies.items()}
-    assert rows["text"] == ["Concatenate", "Repeat+Add", "Repeat+Average", "SITR"]
-    assert rows["denoiser"] == ["U-Net", "DiT", "Saliency-DiT"] and rows["modes"] == ["TAV", "AV", "TV", "TA", "V"]
+    assert rows["text"] == ["Concatenate", "Repeat+Add", "Repeat+Average", "SITR (as printed)", "gated SITR (ours)"]
+    assert rows["denoiser"] == ["U-Net", "DiT, per patch", "DiT, pooled", "DiT, in context", "Saliency-DiT"]
+    assert rows["decoupling"] == ["Undecoupled, per patch", "Undecoupled, pooled", "Conditions in the sequence",
+                                  "Decoupled"]
+    assert rows["modes"] == ["TAV", "AV", "TV", "TA", "V"]
     steps = [row.run.get("steps", 4) for row in STUDIES.studies["steps"].rows if row.line == "one sample"]
     assert steps == [1, 2, 4, 8, 16, 32]
-    assert all(study.paper for name, study in STUDIES.studies.items() if name in rows and name in (
-        "denoiser", "decoupling", "text", "steps", "modes"))
+    assert all(STUDIES.studies[name].paper for name in ("denoiser", "decoupling", "text", "steps", "modes"))
 
 
 @pytest.mark.parametrize("preset", ["nano", "small", "paper"])
 @pytest.mark.parametrize("study", ["denoiser", "decoupling"])
 def test_denoisers_that_are_compared_have_as_many_parameters(preset, study):
-    counts = []
+    counts = {}
     for row in STUDIES.studies[study].rows:
-        config = load_preset(preset, {**row.train, **row.match.get(preset, {})})
+        config = config_of(row, preset)
         network = UNet if config.denoiser.kind == "unet" else MapTransformer
         sequences = 2 if config.denoiser.packing == "separate" else 1
         with torch.device("meta"):
             made = network(config.denoiser, config.window.map_size, sequences)
-        counts.append(sum(p.numel() for p in made.parameters()))
-    assert max(counts) / min(counts) < 1.04, counts
+        counts[row.label] = sum(p.numel() for p in made.parameters())
+    reference = counts[STUDIES.studies[study].rows[-1].label]
+    assert {label: n / reference for label, n in counts.items() if abs(n / reference - 1) > 0.02} == {}
+
+
+@pytest.mark.parametrize("preset", ["nano", "small", "paper"])
+def test_uses_of_the_text_that_are_compared_have_as_many_parameters(preset):
+    counts = {}
+    for row in STUDIES.studies["text"].rows:
+        with torch.device("meta"):
+            made = TAVDiff(config_of(row, preset), "TAV", pretrained=False)
+        counts[row.label] = sum(p.numel() for name, p in made.named_parameters() if not name.startswith("text."))
+    reference = counts["gated SITR (ours)"]
+    assert {label: n / reference for label, n in counts.items() if abs(n / reference - 1) > 0.02} == {}
+
+
+@pytest.mark.parametrize("preset", ["nano", "small", "paper"])
+def test_rows_are_what_their_labels_say(preset):
+    text = {row.label: config_of(row, preset).sitr for row in STUDIES.studies["text"].rows}
+    gated, printed = text["gated SITR (ours)"], text["SITR (as printed)"]
+    assert (gated.response, gated.train_selection, gated.centre, gated.positions) == ("gate", "rank", True, True)
+    plain = load_preset("paper").sitr.model_dump(exclude={"width", "heads"})
+    assert printed.model_dump(exclude={"width", "heads"}) == plain
+    assert (printed.response, printed.train_selection, printed.qk_norm) == ("residual", "truth", False)
+    assert all(sitr.sentence == "mean" for sitr in text.values() if sitr.fusion != "sitr")
+    for study in ("modes", "denoiser", "decoupling", "steps"):
+        assert all(config_of(row, preset).sitr == gated for row in STUDIES.studies[study].rows)
+
+
+def test_every_arm_starts_with_places_that_find_themselves():
+    rows = [row for study in ("denoiser", "decoupling") for row in STUDIES.studies[study].rows]
+    arms = [config_of(row, "nano").denoiser for row in rows]
+    assert {(c.cross_start, c.align, c.align_scale) for c in arms} == {("tied", True, 2.0)}
 
 
 def test_undecoupled_and_dit_are_two_networks_of_one_size():
@@ -88,16 +133,60 @@ def test_every_row_is_a_network_of_its_preset():
     for preset in ("nano", "small", "paper"):
         for study in STUDIES.studies.values():
             for row in study.rows:
-                load_preset(preset, {**row.train, **row.match.get(preset, {})})
+                load_preset(preset, settings_of(row, preset))
 
 
 def test_studies_share_the_reference():
     jobs = plan(Ablation("tavdiff", seeds=3), STUDIES)
-    references = {job.training for job in jobs if job.training.mode == "TAV" and not job.row.train}
+    references = {job.training for job in jobs
+                  if job.training.mode == "TAV" and not job.row.train and job.row.budget == 1}
     assert len(references) == 3
-    assert len({job.training for job in jobs}) == 3 * (5 + 2 + 1 + 3 + 1)
+    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lengths of five rows; regression.
+    assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 5 * 3 + 1)
     with pytest.raises(UserError, match=r"no study sound; it has modes, .*, and all"):
         plan(Ablation("tavdiff", studies=("sound",)), STUDIES)
+
+
+def test_rows_of_another_length_are_trainings_of_their_own():
+    jobs = plan(Ablation("tavdiff", studies=("budget",), seeds=1), STUDIES)
+    own = {job.row.x: job.training for job in jobs if job.row.line == "DiT, per patch"}
+    assert [own[x].steps(600) for x in (0.5, 1, 2, 4)] == [300, 600, 1200, 2400]
+    assert len({t.folder for t in own.values()}) == 4 and len({t.options for t in own.values()}) == 1
+    assert all(job.row.budget == job.row.x for job in jobs)
+
+
+def test_a_start_takes_over_the_parts_that_a_mode_has():
+    start = Start(weights="w.safetensors", parts={"visual": "V", "audio": "A", "text": "T"})
+    assert [start.parts_of(mode) for mode in ("TAV", "AV", "V", "TA")] == [
+        ("visual", "audio", "text"), ("visual", "audio"), ("visual",), ("audio", "text")]
+    for given in ({}, {"mode": "TAV", "weights": "w.safetensors"}):
+        with pytest.raises(ValueError, match="one of the two"):
+            Start(parts={"visual": "V"}, **given)
+
+
+def test_a_grid_starts_from_a_file_of_encoders(two_clips, tmp_path, monkeypatch):
+    asked = two_clips(tmp_path / "grid", studies=("modes",), seeds=1, scratch=False)
+    config = load_preset("nano", asked.settings)
+    donor = TAVDiff(config, "TAV")
+    encoders = torch.nn.Module()
+    for name in ("visual", "audio", "text"):
+        setattr(encoders, name, getattr(donor, name))
+    file = tmp_path / "encoders.safetensors"
+    save_weights(file, "tavdiff", "TAV", encoders, config.describe(), {"trained_on": ["avt-causal"]})
+    start = Start(weights=str(file), parts={"visual": "V", "audio": "A", "text": "T"},
+                  settings={"frozen": ["visual", "audio", "text"]})
+    monkeypatch.setattr(grid, "start_of", lambda *a: start)
+    monkeypatch.setattr(studies, "start_of", lambda *a: start)
+    results, _ = ablate(asked)
+    assert results.facts["start"].startswith("visual, audio, text of encoders@")
+    for path in (tmp_path / "grid" / "trainings").rglob("*.safetensors"):
+        network = load_weights(path)[0]
+        for name in (n for n in ("visual", "audio", "text") if hasattr(network, n)):
+            first, found = (next(p for p in getattr(n, name).parameters() if p.ndim > 1) for n in (donor, network))
+            assert torch.allclose(first, found, atol=1e-2), (path.name, name)
+    file.unlink()
+    with pytest.raises(UserError, match=r"encoders\.safetensors: expected the weights .* --from-scratch"):
+        ablate(asked)
 
 
 def test_a_study_refuses_what_does_not_hold_together():
@@ -110,7 +199,7 @@ def test_a_study_refuses_what_does_not_hold_together():
 
 def test_a_grid_trains_scores_and_writes(two_clips, tmp_path):
     results, pictures = ablate(two_clips(tmp_path / "grid", studies=("text", "reliance"), seeds=1))
-    assert len(list((tmp_path / "grid" / "trainings").rglob("*.safetensors"))) == 4 + 3
+    assert len(list((tmp_path / "grid" / "trainings").rglob("*.safetensors"))) == 5 + 3
     said = publish(results, pictures, tmp_path / "grid")
     assert "Repeat+Add" in said and "oracle(TAV)" in said and "3 steps of 2 windows" in said
     for name in ("text.md", "text.csv", "text.tex", "text.svg", "text.pdf", "text-maps.svg", "responses.pdf",

@@ -94,7 +94,7 @@ def test_a_window_of_the_published_size_becomes_the_published_levels():
 
 def test_a_full_buffer_of_sound_gives_one_patch_a_time_step():
     window = DiffSalModel.load_preset("paper").adapter_window("AV")
-    assert (window.audio.rate, window.audio.buffer, window.audio.hann) == (16000, 25600, False)
+    assert (window.audio.rate, window.audio.buffer, window.audio.hann) == (16000, 25600, "none")
     assert model("AV", preset="nano").network.audio.logmel(torch.zeros(1, 6400)).shape[1] == 5
 
 

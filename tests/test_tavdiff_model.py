@@ -11,6 +11,7 @@ import torch
 
 from saliency_bench.errors import UserError
 from saliency_bench.models.tavdiff import presets as presets_module
+from saliency_bench.models.tavdiff.config import SitrConfig
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.presets import load_preset, parse, toml_text
@@ -38,21 +39,33 @@ READINGS = [
     ("text.weights", None, "TV"), ("training.average", 0.5, "V"), ("training.clip_norm", 2.0, "V"),
     ("training.schedule", "constant", "V"), ("training.factor", 0.5, "V"), ("training.patience", 3, "V"),
     ("training.keep", "best", "V"), ("training.validation", 0.25, "V"), ("training.epochs", 3, "V"),
+    ("denoiser.condition", "pooled", "V"), ("denoiser.condition", "in-context", "V"),
+    ("denoiser.last_modulation", "none", "V"), ("denoiser.modulation", "shared", "V"),
+    ("denoiser.mlp_ratio", 3.0, "V"), ("denoiser.time_width", 24, "V"),
+    ("sitr.train_selection", "truth-map", "TV"), ("sitr.softmax", "step", "TV"), ("sitr.scale", "width", "TV"),
+    ("sitr.sentence", "mean", "TV"), ("sitr.width", 32, "TV"), ("sitr.heads", 4, "TV"),
+    ("audio.hann", "frame", "AV"), ("window.captions", "distinct", "TV"), ("window.first", "reverse", "V"),
+    ("window.last", "loop", "V"), ("window.mean", [0.4, 0.4, 0.4], "V"), ("window.std", [0.2, 0.2, 0.2], "V"),
+    ("training.pretrain", {"dataset": "avt-causal", "mode": "V"}, "TAV"), ("training.batch", 64, "V"),
+    ("training.mirror", True, "V"), ("training.batch_norm", "frozen", "V"), ("visual.momentum", 0.2, "V"),
+    ("audio.momentum", 0.2, "AV"), ("training.precision", "bf16", "V"), ("sampling.precision", "bf16", "V"),
     ("training.warmup", 7, "V"), ("training.weight_decay", 0.1, "V"), ("training.learning_rate", 1e-5, "V"),
 ]
 # Ours: no reading of the paper.
 BEYOND = [
+    ("denoiser.token_norm", False, "V"),
     ("sitr.qk_norm", True, "TV"), ("sitr.centre", True, "TV"), ("sitr.positions", True, "TV"),
     ("sitr.bias_start", 1.0, "TV"), ("text.embed_scale", 20.0, "TV"), ("text.skip", ["a", "an"], "TV"),
     ("diffusion.objective", "regression", "V"), ("diffusion.signal_scale", 0.5, "V"),
 ]
 # These change what is fed, trained or loaded rather than the map of given windows; other tests show their effect.
-OF_THE_INPUT = {"window.target", "audio.rate", "audio.scale", "frozen", "text.model", "visual.weights",
-                "audio.weights", "text.weights", "training.average", "training.clip_norm", "training.warmup",
-                "training.weight_decay", "training.learning_rate", "training.schedule", "training.factor",
-                "training.patience", "training.keep", "training.validation", "training.epochs", "training.beta2"}
+OF_THE_INPUT = {"window.target", "window.captions", "window.first", "window.last", "window.mean", "window.std",
+                "audio.rate", "audio.scale", "audio.hann", "frozen", "text.model", "visual.weights", "audio.weights",
+                "text.weights", "visual.momentum", "audio.momentum",
+                *(field for field, _, _ in READINGS if field.startswith("training."))}
 # Where the reading needs company to show.
-COMPANY = {"denoiser.unet_channels": {"denoiser__kind": "unet"}}
+COMPANY = {"denoiser.unet_channels": {"denoiser__kind": "unet"}, "denoiser.condition": {"denoiser__kind": "dit"},
+           "sitr.sentence": {"sitr__fusion": "concatenate"}, "sitr.softmax": {"visual__layer": 6}}
 IN_TRAINING = {"sitr.truth_resize", "sitr.train_selection"}
 # Settings of SITR under which a word is chosen among others.
 CHOICES = [{}, {"sitr__special_tokens": True}, {"sitr__rank": "token-softmax"}, {"sitr__rank": "mean"},
@@ -82,6 +95,29 @@ def test_every_option_of_the_readme_is_a_field_with_a_tested_reading():
     assert len(named) > 30 and named == {field for field, _, _ in READINGS}
 
 
+def points() -> list[list[str]]:
+    """The cells of every row of the table of README.md: number, paper, decision, option."""
+    table = (Path(presets_module.__file__).parent / "README.md").read_text().split("| # |")[1].split("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_the_points_of_the_readme_are_counted_and_each_has_an_option_or_says_why_not():
+    home = Path(presets_module.__file__).parent
+    assert [row[0] for row in points()] == [str(i + 1) for i in range(len(points()))]
+    assert f"\n{len(points())} points where the text" in (home / "README.md").read_text()
+    assert f"leaves {len(points())} points open" in (home / "card.toml").read_text()
+    assert all(len(row) == 4 and all(row) for row in points())
+    assert [row for row in points() if row[3].startswith("-") and not row[3].startswith("- (")] == []
+
+
+def test_the_preset_of_the_paper_has_nothing_that_goes_beyond_it():
+    c = load_preset("paper")
+    assert c.sitr == SitrConfig() and c.diffusion.signal_scale == 1 and c.diffusion.objective == "diffusion"
+    assert (c.denoiser.token_norm, c.denoiser.cross_start, c.denoiser.time_width) == (False, "independent", None)
+    assert (c.denoiser.align_scale, c.denoiser.position_base, c.denoiser.embed_scale) == (1, 10000, 1)
+    assert c.audio.filters == "random" and c.text.kind == "clip"
+
+
 @pytest.mark.parametrize(("field", "value", "mode"),
                          [r for r in READINGS + BEYOND if r[0] not in OF_THE_INPUT | IN_TRAINING])
 def test_both_readings_run_and_differ(field, value, mode):
@@ -99,7 +135,8 @@ def test_both_readings_run_and_differ(field, value, mode):
     assert found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("field", "value", "mode"), [r for r in READINGS if r[0] in IN_TRAINING])
+@pytest.mark.parametrize(("field", "value", "mode"),
+                         [r for r in READINGS if r[0] in IN_TRAINING and r[1] != "truth-map"])
 def test_both_readings_of_the_choice_of_words_train_and_differ(field, value, mode):
     choices = []
     for fields in ({}, {field.replace(".", "__"): value}):
@@ -119,7 +156,8 @@ def test_both_readings_of_the_choice_of_words_train_and_differ(field, value, mod
 def test_readings_of_a_training_change_what_it_is_told():
     for field, value in {field: value for field, value, _ in READINGS if field.startswith("training.")}.items():
         name = field.partition(".")[2]
-        assert getattr(TAVDiffModel.recipe("nano", {field: value}), name) == value
+        told = getattr(TAVDiffModel.recipe("nano", {field: value}), name)
+        assert (told.model_dump() if name == "pretrain" else told) == value
         assert getattr(TAVDiffModel.recipe("nano"), name) != value
 
 
@@ -127,6 +165,11 @@ def test_readings_of_the_input_change_the_window():
     plain = small_config().adapter_window("TAV")
     assert small_config(window__target=3).adapter_window("TAV").target == 3 != plain.target
     assert small_config(audio__rate=16000).adapter_window("TAV").audio.rate == 16000 != plain.audio.rate
+    assert small_config(audio__hann="frame").adapter_window("TAV").audio.hann == "frame" != plain.audio.hann
+    for field, value in [("captions", "distinct"), ("first", "reverse"), ("last", "loop"), ("mean", (0.4, 0.4, 0.4)),
+                         ("std", (0.2, 0.2, 0.2))]:
+        assert getattr(small_config(**{f"window__{field}": value}).adapter_window("TAV"), field) == value
+        assert getattr(plain, field) != value
     assert small_config(audio__scale=256.0).adapter_window("TAV").audio.scale == 256 != plain.audio.scale
     assert plain.audio is not None and small_config().adapter_window("TV").audio is None
 
@@ -221,6 +264,17 @@ def test_conditions_keys_and_values_are_computed_once_a_window(kind):
                              "queries": crosses[0].query})
     assert {name: len(rows) for name, rows in calls.items()} == {
         "visual": 1, "audio": 1, "text": 1, "sitr": 1, "keys": 1, "values": 1, "queries": 12}
+
+
+@pytest.mark.parametrize(("fields", "mode"), [
+    ({"denoiser__kind": kind, "denoiser__condition": condition}, mode)
+    for kind in ("undecoupled", "dit") for condition in ("per-patch", "pooled", "in-context")
+    for mode in ("TAV", "TA") if (kind, condition) != ("undecoupled", "in-context")])
+def test_the_conditions_of_every_kind_train_all_of_their_parameters(fields, mode):
+    model = small_model(mode, **fields).train()
+    model.loss(windows(mode), densities()).backward()
+    idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert [n for n in idle if not re.search(r"key\.bias$", n)] == []
 
 
 @pytest.mark.parametrize("kind", ["saliency-dit", "undecoupled", "dit", "unet"])
@@ -392,7 +446,11 @@ def test_a_preset_goes_with_every_choice(choice):
     *[({"text.kind": "clip"}, {f"text.{field}": value}) for field, value in [
         ("causal", False), ("width", 32), ("layers", 3), ("words", ["red"]), ("context", 9), ("heads", 2)]],
     ({}, {"text.weights": "openai"}), ({}, {"denoiser.unet_channels": [8, 8, 8, 8]}),
-    ({"denoiser.kind": "dit"}, {"denoiser.cross_norm": "post"}),
+    ({"denoiser.kind": "dit"}, {"denoiser.cross_norm": "post"}), ({"denoiser.kind": "dit"}, {"denoiser.align": False}),
+    ({"denoiser.kind": "undecoupled"}, {"denoiser.align_scale": 3.0}), ({}, {"denoiser.condition": "pooled"}),
+    ({"denoiser.kind": "unet"}, {"denoiser.last_modulation": "none"}),
+    ({"denoiser.kind": "unet"}, {"denoiser.modulation": "shared"}), ({}, {"sitr.sentence": "mean"}),
+    ({}, {"sitr.softmax": "step"}), ({"sitr.fusion": "repeat-add"}, {"sitr.scale": "width"}),
     ({"denoiser.align": False}, {"denoiser.align_scale": 3}),
     ({"denoiser.mlp": False}, {"denoiser.mlp_ratio": 2.5}), ({"sitr.fusion": "repeat-add"}, {"sitr.rank": "mean"}),
     ({"sitr.train_selection": "rank"}, {"sitr.truth_resize": "bilinear"}),
@@ -406,6 +464,11 @@ def test_a_field_that_another_choice_leaves_unread_is_refused(choice, unread):
 
 def test_an_unread_field_at_its_default_is_no_mistake():
     assert load_preset("nano", {"denoiser.kind": "unet", "denoiser.residual": True}).denoiser.residual
+
+
+def test_conditions_in_the_sequence_read_the_fields_of_positions():
+    fields = {"denoiser.align": False, "denoiser.cross_start": "independent"}
+    assert not load_preset("nano", {"denoiser.kind": "dit", "denoiser.condition": "in-context"} | fields).denoiser.align
 
 
 def test_an_unknown_preset_or_mode_is_refused():

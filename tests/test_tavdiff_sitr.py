@@ -75,6 +75,52 @@ def test_training_may_leave_the_truth_out_of_the_choice():
     assert all(torch.equal(choose(net.train(), given, peak_of(maps, w))[1], plain) for w in (1, 2, 3))
 
 
+@pytest.mark.parametrize("response", ["residual", "gate", "product"])
+def test_by_the_letter_the_response_in_training_is_the_map_times_the_truth(response):
+    net, given = module(train_selection="truth-map", response=response), inputs()
+    plain, _ = choose(net, given)
+    density = 3 * peak_of(plain, 2) + 1.5 * peak_of(plain, 1)
+    maps, chosen = choose(net.train(), given, density)
+    shown = density / density.amax((1, 2), keepdim=True)
+    assert torch.allclose(maps, plain * shown[:, None, None], atol=1e-6)
+    assert torch.equal(chosen, choose(module(response=response).train(), given, density)[1])
+
+
+def test_the_letter_tells_the_features_in_training_where_people_looked_and_the_printed_choice_does_not():
+    """With one word to choose, the truth can only come in through the map."""
+    only = torch.zeros(2, 5, dtype=torch.bool)
+    only[:, 2] = True
+    visual, grid, words, _, pooled = inputs()
+    densities = [torch.zeros(2, 3, 4).index_fill(2, torch.tensor([column]), 1.0) for column in (0, 3)]
+    for selection, leaks in [("rank", False), ("truth", False), ("truth-map", True)]:
+        net = module(train_selection=selection).train()
+        one, other = (net(visual, grid, words, only, pooled, density) for density in densities)
+        assert torch.allclose(one, other) is not leaks
+        if leaks:  # what lies where nobody looked is left as it was
+            outside = net.norm(net.value(visual)).unflatten(1, grid)[:, :, :, 1:]
+            assert torch.allclose(one.unflatten(1, grid)[:, :, :, 1:], outside, atol=1e-6)
+        assert torch.equal(*(net.eval()(visual, grid, words, only, pooled, density) for density in densities))
+
+
+def test_by_the_letter_a_frame_without_fixations_keeps_its_map():
+    net, given = module(train_selection="truth-map").train(), inputs()
+    maps, chosen = choose(net, given, torch.zeros(2, 3, 4))
+    plain, rank = choose(net.eval(), given)
+    assert torch.equal(maps, plain) and torch.equal(chosen, rank)
+
+
+def test_the_softmax_may_be_over_each_time_step_apart():
+    maps, _ = choose(module(softmax="step"), inputs())
+    assert torch.allclose(maps.flatten(3).sum(3), torch.full((2, 5, 2), 0.5))
+    assert not torch.allclose(choose(module(), inputs())[0].flatten(3).sum(3), torch.full((2, 5, 2), 0.5), atol=1e-3)
+
+
+def test_scores_may_be_divided_by_the_root_of_the_whole_width():
+    visual, grid, words, allowed, _ = inputs()
+    head, width = (module(scale=scale)._scores(words, allowed, visual, grid) for scale in ("head", "width"))
+    assert torch.allclose(head / 2**0.5, width, atol=1e-6)  # of two heads
+
+
 @pytest.mark.parametrize("rank", ["logsumexp", "mean", "token-softmax"])
 def test_only_allowed_words_are_chosen(rank):
     net, (visual, grid, words, allowed, pooled) = module(rank=rank), inputs()
@@ -147,3 +193,15 @@ def test_repeated_sentences_change_every_place_and_need_no_choice(fusion):
 def test_average_is_half_of_the_sum():
     given = inputs()
     assert torch.allclose(module(fusion="repeat-add")(*given) / 2, module(fusion="repeat-average")(*given))
+
+
+@pytest.mark.parametrize("fusion", ["concatenate", "repeat-add", "repeat-average"])
+def test_the_sentence_may_be_the_mean_over_its_words_whose_encoder_then_learns_from_every_word(fusion):
+    net, (visual, grid, words, allowed, pooled) = module(fusion=fusion, sentence="mean"), inputs()
+    words.requires_grad_()
+    fused = net(visual, grid, words, allowed, pooled)
+    assert torch.equal(net(visual, grid, words, allowed, pooled + 1), fused)
+    end = module(fusion=fusion)
+    assert torch.allclose(end(visual, grid, words, allowed, words[:, 1:-1].mean(1)), fused, atol=1e-6)
+    fused.sum().backward()
+    assert (words.grad.abs().amax(2) > 0).tolist() == allowed.tolist()

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_bench.data.clip import Audio, Clip
+from saliency_bench.data.audio import audio_excerpt
+from saliency_bench.data.clip import Audio, Captions, Clip
 from saliency_bench.models.windows import AudioRule, Window, Windows
 from tests.toys import SIZE, ToyFrames
 
@@ -57,11 +58,38 @@ def test_the_sound_of_a_window_that_runs_backwards_does_so_too():
 
 def test_sound_may_come_without_a_window_of_hann():
     with_it, without = (Windows(clip(), Window(4, SIZE, 2, audio=AudioRule(8000, 6400, 1.0, hann))).batch([5]).audio
-                        for hann in (True, False))
+                        for hann in ("excerpt", "none"))
     with_it, without = with_it.numpy(), without.numpy()
     inside = without[0].nonzero()[0]
     ramp = np.hanning(int(inside[-1] - inside[0]) + 1)
     assert np.allclose(with_it[0, inside[0]: inside[-1] + 1], without[0, inside[0]: inside[-1] + 1] * ramp, atol=0.02)
+
+
+def test_a_sentence_is_that_of_the_target_frame_or_all_that_the_window_holds():
+    told = Clip("c", 12, SIZE, 12.0, ToyFrames(0, 12), None, Captions({0: "a dog", 3: "a cat", 4: "a dog", 9: "a man"}))
+    said = {rule: Windows(told, Window(4, SIZE, 2, captions=rule)).batch([1, 3, 5, 11]).captions
+            for rule in ("target", "distinct")}
+    assert said == {"target": ["a dog", "a cat", "a dog", "a man"],
+                    "distinct": ["a dog", "a dog. a cat", "a cat. a dog", "a man"]}
+
+
+def test_every_frame_may_have_a_window_of_hann_of_its_own():
+    wave = np.random.default_rng(0).uniform(-1, 1, 1000).astype(np.float32)
+    plain, own = (audio_excerpt(wave, 100, 10, 2, 4, 40, hann) for hann in ("none", "frame"))
+    assert np.array_equal(plain[5:36], wave[15:46])  # three frames of ten samples, and the last one inclusive
+    ramp = np.concatenate([np.hanning(10), np.hanning(10), np.hanning(11)])
+    assert np.allclose(own[5:36], wave[15:46] * ramp, atol=1e-6) and not own[:5].any() and not own[36:].any()
+
+
+def test_frames_after_the_end_of_the_sound_need_no_window_of_hann():
+    wave = np.ones(25, np.float32)
+    assert audio_excerpt(wave, 100, 10, 1, 6, 40, "frame").sum() == pytest.approx(np.hanning(10).sum() * 2)
+    assert not audio_excerpt(wave, 100, 10, 8, 9, 40, "frame").any()
+
+
+def test_an_unknown_window_of_hann_is_refused():
+    with pytest.raises(ValueError, match="excerpt, frame, none, found True"):
+        AudioRule(hann=True)
 
 
 @pytest.mark.parametrize("first", ["repeat", "reverse"])

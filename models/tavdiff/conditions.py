@@ -14,23 +14,42 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 @dataclass
 class Conditions:
-    """Packed conditions of B windows; `segments` counts the tokens of each modality in order."""
+    """Packed conditions of B windows; `segments` counts the tokens of each modality in order.
+
+    grid : (time, rows, columns) of the first segment, None where none of the tokens has a place
+    """
 
     tokens: Tensor
     positions: Tensor
     segments: tuple[int, ...]
     mask: Tensor | None = None
+    grid: tuple[int, int, int] | None = None
 
-    def pooled(self) -> Tensor:
-        """Mean over the real tokens, (B, width)."""
-        if self.mask is None:
-            return self.tokens.mean(1)
-        weight = self.mask.unsqueeze(-1).to(self.tokens.dtype)
-        return (self.tokens * weight).sum(1) / weight.sum(1)
+    def at_patches(self, patches: tuple[int, int]) -> Tensor:
+        """What the conditions say at each of (rows, columns) map patches, (B, rows columns, width).
+
+        That is the visual token there (the mean over time steps and over the cells that the patch overlaps) plus the
+        mean token of every other modality, which is the same at all patches.  Where no token has a place (words and
+        sound alone, or a response that is a single vector) all patches are told the same: (B, 1, width).
+        """
+        known = None
+        for i, (tokens, _, mask) in enumerate(self.split("separate")):
+            if i == 0 and self.grid is not None:
+                cells = tokens.unflatten(1, self.grid).mean(1).permute(0, 3, 1, 2)
+                mine = F.interpolate(cells, patches, mode="area").flatten(2).transpose(1, 2)
+            elif mask is None:
+                mine = tokens.mean(1, keepdim=True)
+            else:
+                weight = mask.unsqueeze(-1).to(tokens.dtype)
+                mine = (tokens * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+            known = mine if known is None else known + mine
+        assert known is not None
+        return known
 
     def split(self, packing: str) -> list[tuple[Tensor, Tensor, Tensor | None]]:
         """(tokens, positions, mask) of one joint sequence or of every modality apart."""
@@ -88,7 +107,7 @@ class Packer(nn.Module):
     def forward(self, tokens: dict[str, Tensor], grid: tuple[int, int, int] | None,
                 text_mask: Tensor | None = None) -> Conditions:
         """Pack `tokens` (name: (B, n, channels)); `grid` places visual ones, `text_mask` marks words."""
-        packed, positions, masks = [], [], []
+        packed, positions, masks, placed = [], [], [], None
         for name, x in tokens.items():
             y = self.project[name](x)
             y = (self.norm[name](y) if name in self.norm else y) + self.kind[name]
@@ -96,6 +115,7 @@ class Packer(nn.Module):
                 y = y + self.audio_positions[: y.shape[1]]
             place = y.new_zeros(y.shape[1:])
             if name == "visual" and grid is not None and y.shape[1] == grid[0] * grid[1] * grid[2]:
+                placed = grid
                 place = (
                     grid_positions(grid[1:], self.reference, self.width, self.base).repeat(grid[0], 1).to(y)
                 )
@@ -105,4 +125,4 @@ class Packer(nn.Module):
             if name == "text" and text_mask is not None:
                 masks[-1] = text_mask
         return Conditions(torch.cat(packed, 1), torch.cat(positions), tuple(x.shape[1] for x in packed),
-                          None if text_mask is None else torch.cat(masks, 1))
+                          None if text_mask is None else torch.cat(masks, 1), placed)

@@ -23,9 +23,13 @@ from saliency_bench.models.encoders.text import VOCABULARY
 
 
 class WindowConfig(BaseWindow):
-    """The window of `models.config`; maps are diffused at `map_size`."""
+    """The window of `models.config`; maps are diffused at `map_size`.
+
+    captions : the sentence of the "target" frame, or all "distinct" ones of the window's frames in their order
+    """
 
     map_size: Size = (224, 384)
+    captions: Literal["target", "distinct"] = "target"
 
 
 class VisualConfig(Section):
@@ -52,11 +56,12 @@ class VisualConfig(Section):
 
 
 class AudioConfig(Section):
-    """Sound rule and SoundNet; `final_pool` halves the last layer's tokens as STAViS does."""
+    """Sound rule (`windows.AudioRule`) and SoundNet; `final_pool` halves the last layer's tokens as STAViS does."""
 
     rate: PositiveInt = 22050
     buffer: PositiveInt = 35280
     scale: PositiveFloat = 256.0
+    hann: Literal["excerpt", "frame", "none"] = "excerpt"
     channels: tuple[PositiveInt, ...] = (16, 32, 64, 128, 256, 512, 1024)
     layer: int = Field(default=7, ge=1, le=7)
     final_pool: bool = False
@@ -95,8 +100,13 @@ class TextConfig(Section):
 class SitrConfig(Section):
     """Text and sight into one condition; see sitr.py.
 
-    qk_norm : queries and keys are layer-normalised, which bounds the scores, so that no map can shrink to one place
-              and stay there for want of a gradient
+    softmax    : over "all" places of all time steps, or over those of each time "step" apart
+    scale      : scores are divided by the root of the width of a "head", or of all heads together ("width")
+    train_selection : how the word is chosen in training, see sitr.py
+    sentence   : what the alternatives to SITR repeat: the feature at the caption's "end" token, or the "mean" over its
+                 words
+    qk_norm    : queries and keys are layer-normalised, which bounds the scores, so that no map can shrink to one place
+                 and stay there for want of a gradient
     centre     : queries are batch-normalised over words, so that no response which all words share can grow
     positions  : keys know their places, so that words such as "upper left" can respond
     bias_start : s.d. of the values' initial bias, a direction along which the response shows from the start
@@ -109,8 +119,11 @@ class SitrConfig(Section):
     response: Literal["residual", "gate", "product", "map", "vector"] = "residual"
     select_heads: Literal["mean", "each"] = "mean"
     special_tokens: bool = False
-    train_selection: Literal["truth", "rank"] = "truth"
+    softmax: Literal["all", "step"] = "all"
+    scale: Literal["head", "width"] = "head"
+    train_selection: Literal["truth", "truth-map", "rank"] = "truth"
     truth_resize: Literal["area", "bilinear"] = "area"
+    sentence: Literal["end", "mean"] = "end"
     qk_norm: bool = False
     centre: bool = False
     positions: bool = False
@@ -120,14 +133,23 @@ class SitrConfig(Section):
 class DenoiserConfig(Section):
     """The denoising network; see denoisers.py and unet.py.
 
-    align_scale : factor on the queries' positions in cross-attention, which makes it more local
+    condition       : how conditions reach "undecoupled" and "dit", see denoisers.py
+    modulation      : the six parameters from a linear layer of "each" block, or from one that all blocks have "shared"
+    last_modulation : the norm before the output is modulated by what modulates the "blocks" (in "undecoupled" and
+                      "dit" that is time and condition), by "time" alone, or not at all ("none")
+    align_scale : factor on the queries' positions in cross-attention, which makes it more local; in-context, on those
+                  of queries and keys
     cross_start : "tied" starts keys equal to queries, so that a place attends to itself from the start; in the U-Net,
-                  whose places come from a projection, keys equal to queries of projected positions
+                  whose places come from a projection, keys equal to queries of projected positions; in-context, with an
+                  orthogonal projection of both's positions (`attention.SelfAttention.tie`)
     token_norm  : conditions are layer-normalised before the response scales them, so their contrast is kept
     embed_scale : factor on the initial embedding of the noisy patches
     """
 
     kind: Literal["saliency-dit", "undecoupled", "dit", "unet"] = "saliency-dit"
+    condition: Literal["per-patch", "pooled", "in-context"] = "per-patch"
+    modulation: Literal["each", "shared"] = "each"
+    last_modulation: Literal["blocks", "time", "none"] = "blocks"
     patch: PositiveInt = 16
     width: PositiveInt = 384
     depth: PositiveInt = 12
@@ -141,7 +163,7 @@ class DenoiserConfig(Section):
     positions: Literal["fixed", "learned"] = "fixed"
     align: bool = True
     align_scale: NonNegativeFloat = 1.0
-    token_norm: bool = True
+    token_norm: bool = False
     cross_start: Literal["independent", "tied"] = "independent"
     embed_scale: NonNegativeFloat = 1.0
     position_base: PositiveFloat = 10000.0
@@ -171,6 +193,9 @@ class TAVDiffConfig(Section):
     def _fits(self) -> TAVDiffConfig:
         window, denoiser, visual = self.window, self.denoiser, self.visual
         _multiples("window.map_size", window.map_size, "denoiser.patch", denoiser.patch)
+        if denoiser.kind == "undecoupled" and denoiser.condition == "in-context":
+            raise ValueError('denoiser.condition "in-context" leaves no condition to be joined with the time; choose '
+                             'denoiser.kind "dit"')
         if denoiser.kind == "unet":
             _multiples("window.map_size", window.map_size, "the three halvings of the U-Net,", 8)
         if min(output_size((window.frames, *window.size), visual.layer, visual.strides)) < 1:
@@ -193,9 +218,9 @@ class TAVDiffConfig(Section):
 
     def adapter_window(self, mode: str) -> Window:
         """The window that the harness cuts for `mode`; without sound in the mode it has no audio rule."""
-        rule = AudioRule(self.audio.rate, self.audio.buffer, self.audio.scale) if "A" in mode else None
-        w = self.window
-        return Window(w.frames, w.size, w.target, w.mean, w.std, rule, w.first, w.last)
+        sound, w = self.audio, self.window
+        rule = AudioRule(sound.rate, sound.buffer, sound.scale, sound.hann) if "A" in mode else None
+        return Window(w.frames, w.size, w.target, w.mean, w.std, rule, w.first, w.last, w.captions)
 
     def describe(self) -> dict[str, Any]:
         """The network as nested plain values that `parse` reads back, with every default written out."""

@@ -20,15 +20,17 @@ __all__ = ["HERE", "load_preset", "parse", "presets", "toml_text"]
 HERE = Path(__file__).parent
 
 # Fields that a choice leaves unread: asking for one of them, too, is a mistake.
-_NO_CROSS = ("packing", "align", "align_scale", "cross_norm", "cross_start")
+_NO_CROSS = ("packing", "cross_norm")
+_NO_POSITIONS = ("align", "align_scale", "cross_start")  # those of attention to conditions
 _NO_CHOICE = ("heads", "qk_norm", "rank", "response", "select_heads", "special_tokens", "train_selection",
-              "truth_resize", "centre", "positions")
+              "truth_resize", "centre", "positions", "softmax", "scale")
 _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
     ("denoiser", "kind"): {
-        "saliency-dit": ("unet_channels",),
-        "undecoupled": ("unet_channels", *_NO_CROSS),
+        "saliency-dit": ("unet_channels", "condition"),
+        "undecoupled": ("unet_channels", *_NO_CROSS, *_NO_POSITIONS),
         "dit": ("unet_channels", *_NO_CROSS),
-        "unet": ("depth", "mlp", "mlp_ratio", "residual", "cross_norm", "positions", "embed_scale"),
+        "unet": ("depth", "mlp", "mlp_ratio", "residual", "cross_norm", "positions", "embed_scale", "condition",
+                 "modulation", "last_modulation"),
     },
     ("denoiser", "mlp"): {False: ("mlp_ratio",)},
     ("denoiser", "align"): {False: ("align_scale",)},
@@ -36,14 +38,19 @@ _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
         "clip": ("words", "context", "causal", "width", "heads", "layers", "embed_scale", "skip"),
         "words": ("model", "weights", "random"),
     },
-    ("sitr", "fusion"): {"concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE, "repeat-average": _NO_CHOICE},
+    ("sitr", "response"): {"gate": ("softmax",)},
+    ("sitr", "fusion"): {"sitr": ("sentence",), "concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE,
+                         "repeat-average": _NO_CHOICE},
     ("sitr", "train_selection"): {"rank": ("truth_resize",)},
 }
 
 
 def _refuse_unread(config: TAVDiffConfig, overrides: Mapping[str, Any], source: str) -> None:
     """Raise `UserError` for an override away from the default that the other choices leave unread."""
-    for (name, choice), unread in _UNREAD.items():
+    rules = dict(_UNREAD)
+    if config.denoiser.kind == "dit" and config.denoiser.condition != "in-context":
+        rules["denoiser", "condition"] = {config.denoiser.condition: _NO_POSITIONS}
+    for (name, choice), unread in rules.items():
         section = getattr(config, name)
         chosen = getattr(section, choice)
         for field in unread.get(chosen, ()):

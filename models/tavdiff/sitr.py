@@ -6,10 +6,16 @@ visual  : (B, N, dv) tokens of T' x h x w places, time first.
 words   : (B, L, dt) text tokens; allowed (B, L) those that may be chosen.
 density : (B, h', w') ground truth, any positive scale; used in training alone, to choose the word.
 
-Every word has a response map A_i = softmax over places of q_i . k / sqrt(d).  In training the chosen word is
-the one whose map overlaps the ground truth most; otherwise the one whose scores before the softmax are
-largest (each map sums to one, so the maps themselves cannot be ranked).  The result is f_tv = V (1 + A_i /
-max A_i): the value features of all places, raised where the word responds.
+Every word has a response map A_i = softmax over places of q_i . k / sqrt(d).  The result is f_tv = V (1 + A_i /
+max A_i): the value features of all places, raised where the chosen word i responds.
+
+At inference the chosen word is the one whose scores before the softmax are largest (each map sums to one, so the maps
+themselves cannot be ranked).  In training `train_selection` says:
+
+    rank      : the same
+    truth     : the word whose map overlaps the ground truth most
+    truth-map : the same word, and the response is its map times the ground truth, as the paper's sentence reads; the
+                features that the denoiser is given then mark where people looked (a leak, absent at inference)
 
 With `response = "gate"` A_i is a sigmoid of the scores, and f_tv = V (1 + A_i): places do not compete, so that one
 which answers to every caption cannot silence the others, nor take their gradient.
@@ -63,6 +69,9 @@ class SITR(nn.Module):
                 density: Tensor | None = None) -> Tensor:
         values = self.norm(self.value(visual))
         if self.config.fusion != "sitr":
+            if self.config.sentence == "mean":
+                weight = allowed.unsqueeze(-1).to(words.dtype)
+                pooled = (words * weight).sum(1) / weight.sum(1)
             return self._repeat(values, self.sentence(pooled).unsqueeze(1))
         return self._respond(values, *self.choose(visual, grid, words, allowed, density))
 
@@ -74,18 +83,28 @@ class SITR(nn.Module):
         """
         scores = self._scores(words, allowed, visual, grid)
         gate, mean = self.config.response == "gate", self.config.select_heads == "mean"
-        maps = scores if gate else scores.softmax(-1)
+        maps = scores if gate else self._softmax(scores, grid)
         if mean:
             scores, maps = scores.mean(1, keepdim=True), maps.mean(1, keepdim=True)
         if gate:
             maps = maps.sigmoid()
         rank = self._rank(scores.detach(), allowed)
-        if density is not None and self.training and self.config.train_selection == "truth":
+        if density is not None and self.training and self.config.train_selection != "rank":
             truth = self._places(density, grid)
+            top = truth.amax(1)[:, None, None]
             overlap = (maps.detach() * truth[:, None, None]).sum(-1)
             # Without fixations there is nothing to overlap with: the rule of inference decides.
-            rank = torch.where((truth.amax(1) > 0)[:, None, None], overlap, rank)
+            rank = torch.where(top > 0, overlap, rank)
+            if self.config.train_selection == "truth-map":
+                marked = maps * truth[:, None, None] / top[..., None].clamp_min(torch.finfo(truth.dtype).tiny)
+                maps = torch.where(top[..., None] > 0, marked, maps)
         return maps, rank.masked_fill(~allowed[:, None], -math.inf).argmax(-1)
+
+    def _softmax(self, scores: Tensor, grid: Grid) -> Tensor:
+        """Maps (B, heads, L, N) that sum to one over all places."""
+        if self.config.softmax == "all":
+            return scores.softmax(-1)
+        return scores.unflatten(-1, (grid[0], -1)).softmax(-1).flatten(-2) / grid[0]
 
     def _repeat(self, values: Tensor, sentence: Tensor) -> Tensor:
         if self.config.fusion == "concatenate":
@@ -103,7 +122,7 @@ class SITR(nn.Module):
             key = key + self.place(places).repeat(grid[0], 1)
         q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key))
         q, k = self.query_norm(q), self.key_norm(k)
-        return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1] if self.config.scale == "head" else self.config.width)
 
     def _centred(self, query: Tensor, allowed: Tensor) -> Tensor:
         """Queries (B, L, width) less their mean over the words that may be chosen, by their deviation."""
@@ -138,7 +157,7 @@ class SITR(nn.Module):
             return (by_head * weight).sum(1, keepdim=True).flatten(2)
         if self.config.response == "product":
             return (by_head * weight).flatten(2)
-        relative = weight if self.config.response == "gate" else weight / weight.amax(1, keepdim=True)
+        relative = weight if self.config.response == "gate" else weight / weight.amax(1, keepdim=True).clamp_min(1e-30)
         if self.config.response == "map":
             return self.lift(relative.mean(2))
         return (by_head * (1 + relative)).flatten(2)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency_bench.models.tavdiff.attention import CrossAttention
 from saliency_bench.models.tavdiff.conditions import Conditions, grid_positions
 from saliency_bench.models.tavdiff.config import DenoiserConfig
-from saliency_bench.models.tavdiff.denoisers import CrossAttention, KeysValues, Prepared, TimeEmbedding
+from saliency_bench.models.tavdiff.denoisers import KeysValues, Prepared, TimeEmbedding
 
 
 def _groups(channels: int) -> nn.GroupNorm:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import soxr
@@ -23,24 +23,34 @@ from saliency_bench.data.clip import Audio
 from saliency_bench.data.container import MEDIA_ERRORS, open_media, reason
 from saliency_bench.errors import UserError
 
+Hann = Literal["excerpt", "frame", "none"]
+
 GAP = 0.1  # seconds a time stamp may stray before a hole is real: containers round to several milliseconds
 
 
 def audio_excerpt(samples: np.ndarray, rate: float, fps: float, first: int, last: int, buffer: int,
-                  hann: bool = True) -> np.ndarray:
+                  hann: Hann = "excerpt") -> np.ndarray:
     """Sound of the 0-based frames `first`..`last` (inclusive), windowed, centred in a zero buffer (buffer,).
 
     With h = rate / (2 fps) and frames counted from 1: start(f) = floor(max(0, (f - 1) rate / fps - h)) and
-    end(f) = floor(min(n, |(f - 1) rate / fps + h|)); the excerpt is samples[start(first) : end(last) + 1],
-    with `hann` multiplied by one symmetric Hann window of its own length.  An odd excerpt has its extra sample on the
-    right of the middle. An excerpt longer than the buffer keeps its central part; frames past the end of the
-    sound give zeros. Source: the STAViS loader (Tsiami et al. 2020).
+    end(f) = floor(min(n, |(f - 1) rate / fps + h|)); the excerpt is samples[start(first) : end(last) + 1].  `hann`
+    multiplies it by one symmetric Hann window of its own length ("excerpt"), the segment of every frame,
+    samples[start(f) : start(f + 1)], by one of its length ("frame"), or nothing ("none").  An odd excerpt has its extra
+    sample on the right of the middle. An excerpt longer than the buffer keeps its central part; frames past the end of
+    the sound give zeros. Source: the STAViS loader (Tsiami et al. 2020), which has one window over the excerpt.
     """
     half = rate / (2 * fps)
     start = floor(max(0.0, first * rate / fps - half))
     end = floor(min(float(len(samples)), abs(last * rate / fps + half)))
     excerpt = np.asarray(samples[start : end + 1], np.float32)
-    windowed = (excerpt * np.hanning(len(excerpt))).astype(np.float32) if hann else excerpt
+    if hann == "excerpt":
+        windowed = (excerpt * np.hanning(len(excerpt))).astype(np.float32)
+    elif hann == "frame":
+        starts = [min(floor(max(0.0, f * rate / fps - half)) - start, len(excerpt)) for f in range(first, last + 1)]
+        lengths = np.diff([*starts, len(excerpt)])
+        windowed = (excerpt * np.concatenate([np.hanning(n) for n in lengths])).astype(np.float32)
+    else:
+        windowed = excerpt
     surplus = max(0, len(windowed) - buffer)
     windowed = windowed[surplus // 2 : len(windowed) - (surplus - surplus // 2)]
     out = np.zeros(buffer, np.float32)

@@ -32,7 +32,7 @@ from saliency_bench.harness.record import Record
 from saliency_bench.harness.results import Cell, Results
 from saliency_bench.harness.run import Progress, Request, model_record, references
 from saliency_bench.harness.store import Store
-from saliency_bench.harness.studies import Ablation, Job, Training, plan, start_of
+from saliency_bench.harness.studies import Ablation, Job, Training, common_settings, plan, start_of
 from saliency_bench.harness.train import Wanted, pretrained, train
 from saliency_bench.harness.training_loop import State, TrainingDiverged
 from saliency_bench.spec import Ablations, LoadOptions, Start
@@ -170,7 +170,7 @@ class _Grid:
     def __init__(self, ablation: Ablation, dataset: Dataset, steps: int, factory: Any, watch: Watch,
                  start: Start | None):
         self.asked, self.dataset, self.steps, self.factory, self.watch = ablation, dataset, steps, factory, watch
-        self.start, self.init = start, None if start is None else factory.shipped(ablation.preset, start.mode)
+        self.start, self.init = start, None if start is None else _start_file(factory, ablation.preset, start)
         self.protocol = registry.load("protocols", ablation.protocol)
 
     def lock(self, training: Training) -> Path:
@@ -186,10 +186,11 @@ class _Grid:
         """Weights of a training; nothing is done for one that is complete."""
         a = self.asked
         before = a.out / "trainings" / f"before-{training.settings}"
-        wanted = Wanted(a.model, training.mode, a.preset, a.dataset, a.fold, a.data_root, steps=self.steps,
+        wanted = Wanted(a.model, training.mode, a.preset, a.dataset, a.fold, a.data_root,
+                        steps=training.steps(self.steps),
                         seed=training.seed, device=a.device, workers=a.workers,
                         out=a.out / "trainings" / training.folder, options=json.loads(training.options),
-                        init=self.init, init_parts=() if self.start is None else self.start.parts,
+                        init=self.init, init_parts=() if self.start is None else self.start.parts_of(training.mode),
                         pretrain=not a.scratch, before=before)
         with locked(before.with_suffix(".lock")):  # made once for all modes with these settings
             wanted = pretrained(wanted, self.watch.training)
@@ -266,10 +267,9 @@ class _Grid:
         """What a table of the grid has to state."""
         a = self.asked
         recipe = self.factory.recipe(a.preset, dict(a.settings))
-        start, common = "", dict(a.settings)
+        start, common = "", common_settings(a, ablations)
         if self.start is not None:
             start = f"{', '.join(self.start.parts)} of {self.factory.weights_name(self.init)}"
-            common = {**self.start.settings, **common}
         return {"model": a.model, "preset": a.preset, "mode": ablations.mode, "dataset": self.dataset.name,
                 "split": self.dataset.split, "manifest": self.dataset.manifest, "videos": len(self.dataset),
                 "protocol": a.protocol, "seeds": a.seeds, "steps": self.steps, "batch": recipe.batch,
@@ -291,6 +291,17 @@ class _Grid:
         parameters = sum(p.numel() for p in model.parameters())
         denoiser = sum(p.numel() for n, p in model.named_parameters() if ".denoiser." in f".{n}")
         return Cell(parameters, denoiser, times[key], job.training.mode, record.spec.run_id)
+
+
+def _start_file(factory: Any, preset: str, start: Start) -> Path:
+    """The weights that trainings start from; raises `UserError` where they are not there."""
+    if start.mode:
+        return factory.shipped(preset, start.mode)
+    path = Path(factory.home).parent / start.weights
+    if not path.is_file():
+        raise UserError(f"{path}: expected the weights that the studies of {factory.name} start from, found no such "
+                        "file; train them, or begin with random weights: --from-scratch")
+    return path
 
 
 def _shown(sample: Sample, frame: int) -> tuple[str, np.ndarray | None]:

@@ -124,7 +124,8 @@ class Results:
         return self.scores[(self.scores["study"] == study) & (self.scores["row"] == row)]
 
     def _is_reference(self, row: Row) -> bool:
-        return row.mode in ("", self.facts["mode"]) and not (row.train or row.run or row.noise or row.swap)
+        return row.mode in ("", self.facts["mode"]) and not (row.train or row.run or row.noise or row.swap) \
+            and row.budget == 1
 
     def _summary(self, study: str, row: Row, against: str) -> Summary:
         mine, cell = self.videos(study, row.label), self.cells[study, row.label]

@@ -21,7 +21,7 @@ class Ablation:
     seeds    : trainings of every cell, from seed 0 on
     steps    : optimiser steps of every training, in place of the model's own number for the preset
     settings : the model's settings, for every cell
-    scratch  : begin with random weights also where the studies start from shipped ones
+    scratch  : begin with random weights also where the studies start from others
     """
 
     model: str
@@ -42,11 +42,12 @@ class Ablation:
 
 
 class Training(NamedTuple):
-    """What a training of the grid is determined by; `options` is canonical JSON."""
+    """What a training of the grid is determined by; `options` is canonical JSON, `budget` a multiple of its steps."""
 
     mode: str
     options: str
     seed: int
+    budget: float = 1.0
 
     @property
     def settings(self) -> str:
@@ -55,7 +56,12 @@ class Training(NamedTuple):
 
     @property
     def folder(self) -> str:
-        return f"{self.mode}-{self.settings}-seed{self.seed}"
+        length = "" if self.budget == 1 else f"-x{self.budget:g}"
+        return f"{self.mode}-{self.settings}{length}-seed{self.seed}"
+
+    def steps(self, of_grid: int) -> int:
+        """Optimiser steps, where the grid's trainings have `of_grid`."""
+        return max(1, round(of_grid * self.budget))
 
 
 class Job(NamedTuple):
@@ -78,10 +84,16 @@ def plan(ablation: Ablation, ablations: Ablations) -> list[Job]:
 
 
 def _training(ablation: Ablation, ablations: Ablations, row: Row, seed: int) -> Training:
+    options = {**common_settings(ablation, ablations), **row.train, **row.match.get(ablation.preset, {})}
+    return Training(row.mode or ablations.mode, json.dumps(options, sort_keys=True, separators=(",", ":")), seed,
+                    row.budget)
+
+
+def common_settings(ablation: Ablation, ablations: Ablations) -> dict[str, Any]:
+    """The settings of every row, where the row does not say otherwise."""
     start = start_of(ablation, ablations)
-    options = {**({} if start is None else start.settings), **ablation.settings, **row.train,
-               **row.match.get(ablation.preset, {})}
-    return Training(row.mode or ablations.mode, json.dumps(options, sort_keys=True, separators=(",", ":")), seed)
+    return {**ablations.reference.get(ablation.preset, {}), **({} if start is None else start.settings),
+            **ablation.settings}
 
 
 def start_of(ablation: Ablation, ablations: Ablations) -> Start | None:
