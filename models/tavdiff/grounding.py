@@ -151,8 +151,8 @@ def draw(stream: CausalStream, indices: Sequence[int], window: object, seed: int
                   torch.tensor(sight))
 
 
-def ground(windows: int, preset: str = "nano", seed: int = 0, tell: object = print) -> tuple[TAVDiffModel, dict]:
-    """Encoders grounded on so many windows, as a model of mode TAV, and the shares of right choices on held-out scenes."""
+def ground(windows: int, preset: str = "nano", seed: int = 0, tell: object = print) -> tuple[TAVDiffModel, dict[str, float]]:
+    """Encoders grounded on so many windows, as a model of mode TAV, and shares of right choices on held-out scenes."""
     torch.manual_seed(seed)
     model = TAVDiffModel.create("TAV", preset)
     grounding = Grounding(model.network, model.config)
@@ -164,7 +164,7 @@ def ground(windows: int, preset: str = "nano", seed: int = 0, tell: object = pri
         rate = RATE_OF_LEARNING * min((step + 1) / WARMUP, (steps - step) / max(1, steps - WARMUP), 1)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss, right = grounding(draw(stream, range(step * BATCH, (step + 1) * BATCH), grounding.window, seed))
+        loss, _ = grounding(draw(stream, range(step * BATCH, (step + 1) * BATCH), grounding.window, seed))
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(learned.values(), 1.0)
