@@ -5,11 +5,15 @@ under each.  What they share: predictions are resized to the size of the truth w
 the four headline metrics are computed by one fused call, frames are averaged within videos and videos within
 a data set (the frame-pooled mean is kept beside it).
 
-    av6-clean   frames whose truth is not empty; float maps; a constant map is the uniform map
+    av6-clean   frames whose truth is not empty; float maps; a constant map scores what a map of random values is
+                expected to, and SIM as the uniform map
     mit         all frames; float maps; what is NaN is dropped metric by metric
     stavis-v1   frames from the 9th; 8-bit JPEG at the map's own size and a blur of 2 px; NaN dropped metric by
                 metric, but SIM of an empty density is a 0 that counts
     vinet-v1    all frames; maps at frame size, 11x11 blur, min-max, 8-bit JPEG; NaN dropped metric by metric
+
+A metric that reads the prediction as a density (KLD, EMD, IG) gets it clipped at zero: MATLAB's bicubic rule
+undershoots beside steep flanks, and a density has no negative values.  The other metrics get the map as it is.
 
 A video that the test lists of several folds hold (AVAD has three) counts once under the first two, and once in each
 list under the others, whose authors average over folds.
@@ -29,7 +33,7 @@ from scipy import ndimage
 from saliency_bench import registry
 from saliency_bench.data.truth import FrameTruth, Truth
 from saliency_bench.errors import UserError
-from saliency_bench.metrics import SCORES, cc, resize_like, score_frame, sim
+from saliency_bench.metrics import METRICS, SCORES, cc, resize_like, score_frame, sim
 from saliency_bench.metrics.scale import tame, unit
 
 HEADLINE = SCORES
@@ -45,8 +49,10 @@ class Protocol:
 
     first_frame : 0-based; earlier frames are not scored
     post        : (map (h, w), frame size) -> map; what the published pipeline does to a map before comparing
-    common      : every model is scored on the same frames, those whose truth is not degenerate; a constant map is the
-                  uniform map (CC 0, NSS 0, AUC-J 0.5).  Otherwise a metric that is NaN is dropped by itself.
+    common      : every model is scored on the same frames, those whose truth is not degenerate; a constant map scores
+                  chance (`Metric.chance`: CC 0, NSS 0, AUC-J (n + 2) / (2 (n + 1)) for n fixated pixels), and where
+                  chance is not defined what the uniform map scores.  Otherwise a metric that is NaN is dropped by
+                  itself.
     sim_zero    : an empty density scores SIM 0 and counts (STAViS's scripts)
     per_list    : a video that several test lists hold counts once in each, as where folds are scored one by one and
                   averaged; otherwise every video counts once
@@ -79,9 +85,14 @@ class Protocol:
             return dict.fromkeys(self.measured, np.nan), NO_TRUTH
         map_ = self._compared(prediction, frame_size, density.shape)
         constant = bool(map_.min() == map_.max())
-        scores, more = score_frame(map_, density, fixations), self._more(map_, truth)
-        if self.common and (constant or np.isnan(list(scores.values())).any()):
-            return {"SIM": _sim_uniform(density), "CC": 0.0, "NSS": 0.0, "AUC-J": 0.5, **more}, CONSTANT
+        scores = score_frame(map_, density, fixations)
+        flat = self.common and (constant or bool(np.isnan(list(scores.values())).any()))
+        more = self._more(np.ones(map_.shape) if flat else map_, truth)
+        if flat:
+            n = int(np.count_nonzero(fixations))
+            chance = {name: METRICS[name].expected(n) for name in ("CC", "NSS", "AUC-J")}
+            chance |= {name: registry.load("metrics", name).expected(n) for name, x in more.items() if np.isnan(x)}
+            return {"SIM": _sim_uniform(density), **more, **chance}, CONSTANT
         if not self.common and np.isnan(scores["SIM"]):  # the fused call blanks all scores of a frame without fixations
             scores["SIM"], scores["CC"] = sim(map_, density), cc(map_, density)
         if self.sim_zero and not density.any():
@@ -93,8 +104,9 @@ class Protocol:
         out = {}
         for name in self.more:
             metric = registry.load("metrics", name)
+            seen = np.maximum(map_, 0) if metric.nonnegative else map_
             try:
-                out[name] = float(metric(map_, density=truth.density, fixations=truth.fixations))
+                out[name] = float(metric(seen, density=truth.density, fixations=truth.fixations))
             except Exception as error:  # a plug-in may raise anything
                 said = " ".join(str(error).split())[:200]
                 raise UserError(f"protocol {self.name}: metric {name}: expected a score, found "
@@ -193,7 +205,7 @@ def _vinet(prediction: np.ndarray, frame_size: Size) -> np.ndarray:
 AV6_CLEAN = Protocol(
     "av6-clean",
     "every frame that has fixations and a density that is not flat, for all models alike; float maps, no blur; all "
-    "metrics on the same frames; a constant map counts as the uniform map; AUC-J with ties broken in expectation",
+    "metrics on the same frames; a constant map scores chance; AUC-J with ties broken in expectation",
     common=True)
 MIT = Protocol(
     "mit",

@@ -1,6 +1,7 @@
 """Laws over the whole table: every metric stands in each pair of sets, and one that nobody classified fails."""
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
@@ -27,6 +28,8 @@ RANK_AREAS = rows("AUC-J AUC-J/step AUC-J/mit AUC-J/vinet AUC-J/diffsal AUC-J/py
                   "AUC-uniform/pysaliency sAUC/pysaliency")
 # ordered by what the ten fixed thresholds see, not by rank alone, and by draws that belong to places
 SAMPLED_AREAS = rows("AUC-B AUC-B/diffsal sAUC sAUC/diffsal sAUC/unisal")
+
+HAVE_CHANCE = rows("CC NSS AUC-J AUC-B sAUC")  # whatever the distribution of a random map's values
 
 SYMMETRIC = SIMS | SUM_SIMS | CCS
 ASYMMETRIC = KLDS | {"EMD"}
@@ -218,6 +221,23 @@ def test_a_map_of_the_truth_beats_its_negative(name):
             "baseline": np.ones((64, 96)) + np.indices((64, 96))[0]}
     good, bad = row(density + 0.01, **maps), row(density.max() - density + 0.01, **maps)
     assert good > bad if row.better == "higher" else good < bad
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_chance_is_the_mean_over_all_orders_of_the_pixels(name, n):
+    row = METRICS[name]
+    if row.chance is None or (name, n) == ("AUC-B", 1):  # undefined for a single fixation
+        return
+    fixations, other = (np.arange(6).reshape(2, 3) < k for k in (n, 5))
+    maps = {"density": fixations + np.arange(6).reshape(2, 3), "fixations": fixations, "other": other & ~fixations}
+    values = np.array([0.0, 0.11, 0.25, 0.5, 0.52, 4.0])
+    scores = [row(np.array(order).reshape(2, 3), **maps) for order in permutations(values)]
+    assert np.mean(scores) == pytest.approx(row.expected(n), abs=1e-12)
+
+
+def test_every_plain_metric_of_an_expected_score_says_it():
+    assert {name for name in PLAIN if np.isfinite(METRICS[name].expected(3))} == HAVE_CHANCE
 
 
 @pytest.mark.parametrize("name", sorted(NEEDS_FIXATIONS))

@@ -59,6 +59,18 @@ def auc_judd(pred: Map, fixations: Map, ties: str = "expected") -> float:
     return float(scores(p, None, f, ties=ties)[3])
 
 
+def chance_of_judd(n: int) -> float:
+    """Expected AUC-Judd of a map of random values with n fixated pixels: (n + 2) / (2 (n + 1)), however many others.
+
+    On average i / (n + 1) of the other pixels come before the i-th fixation, and the trapezoids over these points and
+    i / n have that area.  It is also the area of a constant map whose ties are broken in expectation.
+
+    >>> chance_of_judd(1), chance_of_judd(5)
+    (0.75, 0.5833333333333334)
+    """
+    return (n + 2) / (2 * (n + 1))
+
+
 def auc_borji(pred: Map, fixations: Map, *, splits: int = 100, step: float = 0.1, seed: int = 0,
               draws: np.ndarray | None = None) -> float:
     """Mean area over `splits` ROCs against as many random pixels as there are fixations (Borji et al. 2013).
