@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from saliency_bench.metrics import contract, dialects, fixation
+from saliency_bench.metrics import contract, dialects, fixation, information
 from saliency_bench.metrics import density as densities
 from saliency_bench.metrics.contract import Map
 
@@ -100,6 +100,7 @@ _KINDS = {  # needs, better, citation
     "EMD": (_DENSITY, "lower", "Pele & Werman 2009, Fast and robust earth mover's distances"),
     "NSS": (_FIXATIONS, "higher", "Peters et al. 2005, Components of bottom-up gaze allocation in natural images"),
     "AUC-J": (_FIXATIONS, "higher", _JUDD),
+    "AUC-rank": (_FIXATIONS, "higher", "Mann & Whitney 1947; Green & Swets 1966, Signal detection theory"),
     "AUC-B": (_FIXATIONS, "higher", _BORJI),
     "AUC-uniform": (_FIXATIONS, "higher", _BORJI),
     "sAUC": (("fixations", "other"), "higher", "Tatler et al. 2005; Zhang et al. 2008"),
@@ -126,11 +127,13 @@ _ROWS = [
     _row("AUC-J", fixation.auc_judd, chance=fixation.chance_of_judd),
     _row("KLD", densities.kld, nonnegative=True),
     _row("EMD", densities.emd, nonnegative=True),
-    _row("IG", fixation.ig, nonnegative=True),
+    _row("IG", information.ig, nonnegative=True),
+    _row("AUC-rank", fixation.auc_rank, chance=0.5),
     _row("AUC-B", fixation.auc_borji, chance=0.5),
     _row("sAUC", fixation.auc_shuffled, chance=0.5),
     _row("AUC-J/step", dialects.auc_judd_step),
     _row("SIM/mit", dialects.sim_mit, _ZERO_EMPTY),
+    _row("sAUC/mit", dialects.auc_shuffled_mit),
     _row("CC/mit", densities.cc),
     _row("NSS/mit", fixation.nss),
     _row("AUC-J/mit", dialects.auc_judd_mit),
