@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from saliency_bench import registry
+from saliency_bench.columns import facts, finished
 from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.data.other_videos import OtherVideos
 from saliency_bench.files import write_json
 from saliency_bench.harness.provenance import code_id, provenance
 from saliency_bench.harness.record import Record
@@ -29,15 +31,19 @@ def quiet(name: str, done: int, total: int) -> None:
 
 
 def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None = None,
-                 progress: Callable[[int], None] = lambda n: None) -> Scorer:
+                 progress: Callable[[int], None] = lambda n: None, others: OtherVideos | None = None) -> Scorer:
     """Score what `model` predicts from the modalities in `mode`.
 
     keep : gets (video, frame, map) of each video's middle frame, and the small maps of its frames
     progress : hears the number of new frames
+    others : the other videos of the set, for metrics that need them
+    A model whose attribute `densities` is true gives densities: information gain takes them as they are.
     """
 
     def score(sample: Sample) -> pd.DataFrame:
-        scores, middle = protocol.open(sample.name, sample.truth, sample.clip.size), sample.clip.n_frames // 2
+        scores = protocol.open(sample.name, sample.truth, sample.clip.size, others,
+                               bool(getattr(model, "densities", False)))
+        middle = sample.clip.n_frames // 2
         strip, at_middle = Stripper(sample.clip.n_frames), None
         for frames, maps in model.predict(sample.clip.only(mode) if mode else sample.clip):
             scores.add(frames, maps)
@@ -76,7 +82,9 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
     if dataset.times:
         notes["repeated"] = (f"{', '.join(dataset.times)} are in several test lists and count "
                              f"{'once in each' if per_list else 'once'}")
-    record = Record(store.spec, store.scores(dataset.names), tuple(problems), notes,
+    stored = store.stored(dataset.names)
+    notes |= facts(stored, dataset.times if per_list else {})
+    record = Record(store.spec, finished(stored), tuple(problems), notes,
                     None if seconds is None else 1000 * seconds, tuple(dataset.losses),
                     dataset.times if per_list else {})
     write_json(store.root / "record.json", dump(summary(record)))

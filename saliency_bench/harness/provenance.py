@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -49,12 +50,12 @@ def code_id() -> str:
     return digest.hexdigest()[:12]
 
 
-def version(model: str, protocol: str) -> str:
+def version(model: str, protocol: str, metrics: Iterable[str] = ()) -> str:
     """The version a run is made by: the package's, with a hash of the source of every plug-in that takes part, so that
     a model that was changed is another run.
     """
-    more = registry.load("protocols", protocol).more
-    used = [("models", model), ("protocols", protocol), *(("metrics", name) for name in more)]
+    more = registry.load("protocols", protocol).measured
+    used = [("models", model), ("protocols", protocol), *(("metrics", name) for name in (*more, *metrics))]
     return saliency_bench.__version__ + "".join(f"+{name}@{digest}" for kind, name in used
                                                 if (digest := _plug_in_id(kind, name)))
 
