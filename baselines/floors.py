@@ -39,6 +39,7 @@ class StillMap:
     modes: tuple[str, ...] = ()
     weights = ""
     trained_on: tuple[str, ...] = ()
+    densities = True
     takes: ClassVar[dict[str, Any]] = {}  # settings with their defaults, positive numbers
 
     def __init__(self, density: np.ndarray | None = None, **settings: float):

@@ -37,7 +37,6 @@ from saliency_bench.harness import run as harness
 from saliency_bench.harness import score as folder
 from saliency_bench.harness.record import Record, paired, skill
 from saliency_bench.harness.submission import NAME
-from saliency_bench.protocol import HEADLINE
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,10 +77,10 @@ class Evaluation(Record):
         """Paired difference over videos from another record on the same videos: mean, low, high (95 %) by metric."""
         if not isinstance(other, Record):
             raise UserError(f"minus: expected a record, found {other!r}; give what `evaluate` or `score` returns")
-        if self.spec.manifest != other.spec.manifest or self.spec.protocol != other.spec.protocol:
+        if self.spec.manifest != other.spec.manifest or self.spec.columns != other.spec.columns:
             raise UserError(f"{self.spec.label} and {other.spec.label}: expected records of the same data under one "
                             "protocol, found different ones; evaluate both alike")
-        found = {m: paired(self, other, m) for m in HEADLINE}
+        found = {m: paired(self, other, m) for m in self.measured if m in other.measured}
         return pd.DataFrame({m: d for m, d in found.items() if d}, index=["mean", "low", "high"]).T
 
     def skill(self, metric: str = "CC") -> float | None:
@@ -92,8 +91,8 @@ class Evaluation(Record):
         return skill(self, self.references, metric)
 
     def __repr__(self) -> str:
-        scores = ", ".join(f"{m} {v:.3f}" for m in HEADLINE if (v := self.metric(m)["mean"]) is not None)
-        return f"<{self.spec.label} on {self.spec.dataset}, {self.spec.protocol}, {self.n_videos} videos: {scores}>"
+        scores = ", ".join(f"{m} {v:.3f}" for m in self.measured if (v := self.metric(m)["mean"]) is not None)
+        return f"<{self.spec.label} on {self.spec.dataset}, {self.spec.columns}, {self.n_videos} videos: {scores}>"
 
 
 def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-causal", *, protocol: str = "av6-clean",

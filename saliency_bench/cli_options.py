@@ -49,8 +49,8 @@ DataRoot = Annotated[Path | None, typer.Option(
 Weights = Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")]
 Sha256 = Annotated[str, typer.Option("--sha256", help="SHA-256, or at least 8 first digits of it, that the weights "
                                                       "file must have.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1, vinet-v1 or a plug-in's "
-                                           "(`protocols list`).", autocompletion=named("protocols"))]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, info-v1, mit, stavis-v1, vinet-v1 or a "
+                                           "plug-in's (`protocols list`).", autocompletion=named("protocols"))]
 
 MetricNames = Annotated[str, typer.Option("--metrics", help="Comma-separated metrics that are columns beside the "
                                           "protocol's, e.g. IG,sAUC,KLD (`metrics list`).",

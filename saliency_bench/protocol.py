@@ -8,6 +8,7 @@ a data set (the frame-pooled mean is kept beside it).  Any other metric of the t
 
     av6-clean   frames whose truth is not empty; float maps; a constant map scores what a map of random values is
                 expected to, and SIM as the uniform map
+    info-v1     as av6-clean; headlines information gain and shuffled AUC
     mit         all frames; float maps; what is NaN is dropped metric by metric
     stavis-v1   frames from the 9th; 8-bit JPEG at the map's own size and a blur of 2 px; NaN dropped metric by
                 metric, but SIM of an empty density is a 0 that counts
@@ -265,7 +266,12 @@ VINET_V1 = Protocol(
     "ViNet's evaluation: maps resized to the frame, blurred by 11x11, min-max, 8-bit JPEG (quality 100); the "
     "reversed start-up windows are the model's own; video mean and frame mean are both kept",
     post=_vinet, per_list=True)
-PROTOCOLS = {p.name: p for p in (AV6_CLEAN, MIT, STAVIS_V1, VINET_V1)}
+INFO_V1 = Protocol(
+    "info-v1",
+    "the frames and maps of av6-clean, measured by what the centre bias does not inflate: information gain over the "
+    "set's centre prior in bits a fixation, and shuffled AUC against fixations of other videos",
+    common=True, headline=("IG", "sAUC"), more=("NSS", "AUC-rank", "CC", "SIM", "KLD"))
+PROTOCOLS = {p.name: p for p in (AV6_CLEAN, INFO_V1, MIT, STAVIS_V1, VINET_V1)}
 
 
 def load_protocol(name: str, metrics: Iterable[str] = ()) -> Protocol:
