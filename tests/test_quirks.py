@@ -41,8 +41,8 @@ def scored(dataset: Dataset, protocol: str, out: Path) -> Record:
     """The centre prior's record on a data set."""
     spec = RunSpec(model="centre", mode="", dataset=dataset.name, manifest=dataset.manifest, protocol=protocol)
     prior = registry.load("models", "centre")(None)
-    return evaluate(dataset, model_scorer(prior, "", registry.load("protocols", protocol), others=other_videos(dataset)),
-                    Store(out, spec))
+    scorer = model_scorer(prior, "", registry.load("protocols", protocol), others=other_videos(dataset))
+    return evaluate(dataset, scorer, Store(out, spec))
 
 
 def blacken(root: Path, video: str, frame: int) -> None:

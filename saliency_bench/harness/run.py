@@ -19,6 +19,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer
+from saliency_bench.harness.floor import floor
 from saliency_bench.harness.human import human_scorer
 from saliency_bench.harness.provenance import version
 from saliency_bench.harness.record import Record
@@ -259,9 +260,8 @@ def references(request: Request, modes: Sequence[str], dataset: Dataset, protoco
         rows.append(_evaluate(model, "", spec, dataset, protocol, request, progress, notes))
 
     if request.model != "centre":
-        prior = "the set's mean density" if dataset.centre is not None else \
-            "fixed Gaussian, s.d. a quarter of each side"
-        add(registry.load("models", "centre")(dataset.centre), "centre", "", {"prior": prior}, prior=prior)
+        model, prior, options = floor(dataset)
+        add(model, "centre", "", {"prior": prior}, prior=prior, **options)
     if dataset.oracle is not None:
         for mode in filter(None, modes):
             oracle = dataset.oracle(mode)
