@@ -38,7 +38,6 @@ from saliency_bench.harness import score as folder
 from saliency_bench.harness import worth
 from saliency_bench.harness.record import Record, paired
 from saliency_bench.harness.submission import NAME
-from saliency_bench.protocol import HEADLINE
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,10 +78,10 @@ class Evaluation(Record):
         """Paired difference over videos from another record on the same videos: mean, low, high (95 %) by metric."""
         if not isinstance(other, Record):
             raise UserError(f"minus: expected a record, found {other!r}; give what `evaluate` or `score` returns")
-        if self.spec.manifest != other.spec.manifest or self.spec.protocol != other.spec.protocol:
+        if self.spec.manifest != other.spec.manifest or self.spec.columns != other.spec.columns:
             raise UserError(f"{self.spec.label} and {other.spec.label}: expected records of the same data under one "
                             "protocol, found different ones; evaluate both alike")
-        found = {m: paired(self, other, m) for m in HEADLINE}
+        found = {m: paired(self, other, m) for m in self.measured if m in other.measured}
         return pd.DataFrame({m: d for m, d in found.items() if d}, index=["mean", "low", "high"]).T
 
     def skill(self, metric: str = "CC") -> float | None:
@@ -104,19 +103,20 @@ class Evaluation(Record):
         return pd.DataFrame([gain_json(gain) for gain in found])
 
     def __repr__(self) -> str:
-        scores = ", ".join(f"{m} {v:.3f}" for m in HEADLINE if (v := self.metric(m)["mean"]) is not None)
-        return f"<{self.spec.label} on {self.spec.dataset}, {self.spec.protocol}, {self.n_videos} videos: {scores}>"
+        scores = ", ".join(f"{m} {v:.3f}" for m in self.measured if (v := self.metric(m)["mean"]) is not None)
+        return f"<{self.spec.label} on {self.spec.dataset}, {self.spec.columns}, {self.n_videos} videos: {scores}>"
 
 
 def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-causal", *, protocol: str = "av6-clean",
-             weights: str | Path | None = None, split: str | None = None, fold: int | None = None,
-             data_root: str | Path | None = None, seed: int = 0, batch: int = 8, device: str = "auto",
-             out: str | Path | None = None, **settings: Any) -> Evaluation:
+             metrics: Sequence[str] = (), weights: str | Path | None = None, split: str | None = None,
+             fold: int | None = None, data_root: str | Path | None = None, seed: int = 0, batch: int = 8,
+             device: str = "auto", out: str | Path | None = None, **settings: Any) -> Evaluation:
     """Score a model in one mode on one data set; what the store in `out` holds is not computed again.
 
     model   : a registered name (`saliency-bench models list`), or any object with `name`, `modes` and `predict(clip)`
     modes   : one mode, e.g. "TAV"; may be left out for a model that has no choice
     dataset : a name, a folder, or an opened `Dataset`
+    metrics : columns beside those of the protocol, e.g. ("IG", "sAUC")
     out     : folder of the store, "runs" by default; for an object a temporary one, as nothing tells two versions of
               its code apart
     settings: the model's own, as `--set` takes them (write a dot as two underscores: `sampling__steps=4`)
@@ -127,8 +127,8 @@ def evaluate(model: str | Any, modes: str = "", dataset: str | Dataset = "avt-ca
     _text("modes", modes, '"TAV"; evaluate once a mode')
     opened = _open(dataset, split, fold, data_root)
     where = Path(out) if out is not None else Path("runs") if isinstance(model, str) else _temporary()
-    request = _request(name, modes, protocol=protocol, weights=weights, seed=seed, batch=batch, device=device,
-                       settings=settings, out=where)
+    request = _request(name, modes, protocol=protocol, metrics=_names(metrics), weights=weights, seed=seed, batch=batch,
+                       device=device, settings=settings, out=where)
     if isinstance(model, str):
         loaded: Mapping[str, Any] = harness.load_models(request)
     else:
@@ -156,11 +156,13 @@ def load_model(name: str, mode: str = "", *, weights: str | Path | None = None, 
     return model
 
 
-def score(maps: str | Path, dataset: str | Dataset, *, protocol: str = "av6-clean", split: str | None = None,
-          fold: int | None = None, data_root: str | Path | None = None, out: str | Path = "runs") -> Evaluation:
+def score(maps: str | Path, dataset: str | Dataset, *, protocol: str = "av6-clean", metrics: Sequence[str] = (),
+          split: str | None = None, fold: int | None = None, data_root: str | Path | None = None,
+          out: str | Path = "runs") -> Evaluation:
     """Score a folder of maps that any program made, see `models.maps_folder`; `UserError` as for the command."""
     opened = _open(dataset, split, fold, data_root)
-    return _evaluation(folder.score_maps(Path(maps), [opened], protocol, Path(out)), opened, Path(out))
+    records = folder.score_maps(Path(maps), [opened], protocol, Path(out), metrics=_names(metrics))
+    return _evaluation(records, opened, Path(out))
 
 
 def systems() -> pd.DataFrame:
@@ -202,6 +204,13 @@ def _whole(what: str, value: Any, least: int) -> int:
     if number < least or isinstance(value, bool):
         raise UserError(f"{what}: expected a whole number from {least} on, found {value!r}; give e.g. {what}={least}")
     return number
+
+
+def _names(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Names of metrics; raises `UserError` for what is no list of texts."""
+    if isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
+        raise UserError(f'metrics: expected names, found {metrics!r}; write e.g. metrics=("IG", "sAUC")')
+    return tuple(metrics)
 
 
 def _text(what: str, value: Any, example: str) -> None:

@@ -22,6 +22,7 @@ from saliency_bench.cli_options import (
     Device,
     Fold,
     Json,
+    MetricNames,
     ModelName,
     Out,
     ProtocolName,
@@ -30,6 +31,7 @@ from saliency_bench.cli_options import (
     Split,
     Weights,
     checked,
+    columns,
     err_console,
     listed,
     model_options,
@@ -76,6 +78,7 @@ def run(
     datasets: Annotated[str, typer.Option(help="Comma-separated names or folders.",
                                           autocompletion=listed("datasets"))] = "avt-causal",
     protocol: ProtocolName = "av6-clean",
+    metrics: MetricNames = "",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps of a diffusion model.")] = None,
     weights: Weights = None,
     sha256: Sha256 = "",
@@ -97,17 +100,16 @@ def run(
     `run all` runs every model in every mode that has weights and that the data can feed, and says why others are not
     there.
     """
-    from saliency_bench import registry
     from saliency_bench.data.resolve import resolve, with_caption
     from saliency_bench.harness import run as harness
     from saliency_bench.harness.everything import run_all
     from saliency_bench.report.progress import Bars
     from saliency_bench.report.show import show
 
-    registry.load("protocols", protocol)
     request = harness.Request(
         model, tuple(words(modes, "--modes")) if modes else (), protocol, checked(weights, sha256), seed, batch,
-        harness.choose_device(device), out, model_options(settings, steps=steps))
+        harness.choose_device(device), out, model_options(settings, steps=steps), columns(metrics))
+    _ = request.scoring  # a name that is not known is an error before anything is loaded
     models = {} if model == "all" else harness.load_models(request)
     opened = [d for name in words(datasets, "--datasets")
               for d in resolve(name, split or None, fold, data_root=data_root)]
@@ -131,6 +133,7 @@ def score(
     maps: Annotated[Path, typer.Argument(help="Folder of maps (PNG, JPEG, NPY), a sub-folder a video.")],
     dataset: Annotated[str, typer.Option(help="Name or folder of the data set they predict.")],
     protocol: ProtocolName = "av6-clean",
+    metrics: MetricNames = "",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse if a frame has no map.")] = False,
     split: Split = "",
     fold: Fold = None,
@@ -146,7 +149,7 @@ def score(
 
     opened = resolve(dataset, split or None, fold, data_root=data_root)
     with Bars(err_console) as bars:
-        records = score_maps(maps, opened, protocol, out, strict, bars)
+        records = score_maps(maps, opened, protocol, out, strict, bars, columns(metrics))
     show(records, opened, out, as_json, out_console)
 
 

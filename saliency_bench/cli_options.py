@@ -49,8 +49,12 @@ DataRoot = Annotated[Path | None, typer.Option(
 Weights = Annotated[Path | None, typer.Option(help="Weights file; shipped ones by default.")]
 Sha256 = Annotated[str, typer.Option("--sha256", help="SHA-256, or at least 8 first digits of it, that the weights "
                                                       "file must have.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, mit, stavis-v1, vinet-v1 or a plug-in's "
-                                           "(`protocols list`).", autocompletion=named("protocols"))]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="av6-clean, info-v1, mit, stavis-v1, vinet-v1 or a "
+                                           "plug-in's (`protocols list`).", autocompletion=named("protocols"))]
+
+MetricNames = Annotated[str, typer.Option("--metrics", help="Comma-separated metrics that are columns beside the "
+                                          "protocol's, e.g. IG,sAUC,KLD (`metrics list`).",
+                                          autocompletion=listed("metrics"))]
 
 
 def say(text: str) -> None:
@@ -83,6 +87,11 @@ def checked(weights: Path | None, sha256: str) -> Path | None:
     if not found.startswith(sha256.lower()):
         raise UserError(f"{weights}: expected SHA-256 {sha256.lower()}, found {found}; fetch the file again")
     return weights
+
+
+def columns(text: str) -> tuple[str, ...]:
+    """The metrics that `--metrics` names, none for ""."""
+    return tuple(words(text, "--metrics")) if text else ()
 
 
 def words(text: str, option: str) -> list[str]:

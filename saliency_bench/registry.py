@@ -46,6 +46,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "protocols": {
         "av6-clean": "saliency_bench.protocol:AV6_CLEAN",
+        "info-v1": "saliency_bench.protocol:INFO_V1",
         "mit": "saliency_bench.protocol:MIT",
         "stavis-v1": "saliency_bench.protocol:STAVIS_V1",
         "vinet-v1": "saliency_bench.protocol:VINET_V1",

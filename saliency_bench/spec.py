@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from saliency_bench import __version__
 from saliency_bench.data.clip import parse_mode
@@ -58,6 +66,7 @@ class RunSpec(_Spec):
     manifest: str = Field(description="hash of what the data set is made of")
     split: str = "test"
     protocol: str = "av6-clean"
+    metrics: tuple[str, ...] = Field(default=(), description="columns that were asked for beside the protocol's own")
     weights: str = Field(default="", description="name and SHA-256 of the weights, empty where there are none")
     seed: int = 0
     batch: int = 8
@@ -65,6 +74,20 @@ class RunSpec(_Spec):
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own settings")
     version: str = Field(default=__version__, description="the package's, and of what takes part, see "
                          "`harness.identity.version`")
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out `metrics` where there are none: such runs keep the hash that they had before columns could be
+        asked for."""
+        out: dict[str, Any] = handler(self)
+        if not self.metrics:
+            out.pop("metrics", None)
+        return out
+
+    @property
+    def columns(self) -> str:
+        """The protocol with the columns that were asked for, e.g. `av6-clean+IG`."""
+        return "+".join((self.protocol, *self.metrics))
 
     @property
     def label(self) -> str:

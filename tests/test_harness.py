@@ -223,12 +223,14 @@ def test_nan_maps_are_an_error_that_names_video_and_frame(tmp_path, monkeypatch)
         run(Request("blob", ("AV",), out=tmp_path), [toy_dataset()])
 
 
-def test_a_constant_map_counts_as_the_uniform_map(tmp_path, monkeypatch):
+def test_a_constant_map_scores_chance(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.BUILT_IN["models"], "blob", "tests.test_harness:Flat")
     registry.names.cache_clear()
     record = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset()])[0]
     assert record.counts() == {"constant map": 18} and record.n_frames == 18
-    assert [record.metric(m)["mean"] for m in ("CC", "NSS", "AUC-J")] == [0, 0, 0.5]
+    assert [record.metric(m)["mean"] for m in ("CC", "NSS")] == [0, 0]
+    n = [np.count_nonzero(s.truth.frame(k).fixations) for s in toy_dataset() for k in range(6)]
+    assert record.metric("AUC-J")["mean"] == pytest.approx(np.mean([(k + 2) / (2 * (k + 1)) for k in n]))
     assert 0 < record.metric("SIM")["mean"] < 1
 
 

@@ -45,19 +45,20 @@ BROKEN = {
     "signed density": {"density": DENSITY - 0.5},
     "signed baseline": {"baseline": BASE - 0.5},
     "constant baseline": {"baseline": np.ones_like(BASE)},
+    "all-zero baseline": {"baseline": np.zeros_like(BASE)},
     "nothing wrong": {},
 }
 # what each broken frame still scores, of all the suite's metrics
 DEFINED = {
-    "NaN in the density": {"NSS", "AUC-J", "AUC-B", "sAUC", "IG"},
+    "NaN in the density": {"NSS", "AUC-J", "AUC-rank", "AUC-B", "sAUC", "IG"},
     "NaN in the fixation map": {"SIM", "CC", "KLD", "EMD"},
     "infinity in the baseline": set(SUITE) - {"IG"},
     "no fixations": {"SIM", "CC", "KLD", "EMD"},
     "one fixation": set(SUITE) - {"AUC-B"},
-    "every pixel fixated": set(SUITE) - {"AUC-J"},
+    "every pixel fixated": set(SUITE) - {"AUC-J", "AUC-rank"},
     "nothing fixated elsewhere": set(SUITE) - {"sAUC"},
-    "constant prediction": {"KLD", "EMD"},
-    "constant float32 prediction": {"KLD", "EMD"},
+    "constant prediction": {"KLD", "EMD", "IG"},
+    "constant float32 prediction": {"KLD", "EMD", "IG"},
     "all-zero prediction": {"SIM", "KLD"},
     "all-zero uint8 prediction": {"SIM", "KLD"},
     "negative zeros": {"SIM", "KLD"},
@@ -66,7 +67,8 @@ DEFINED = {
     "signed prediction": set(SUITE) - {"KLD", "EMD", "IG"},
     "signed density": set(SUITE) - {"KLD", "EMD"},
     "signed baseline": set(SUITE) - {"IG"},
-    "constant baseline": set(SUITE) - {"IG"},
+    "constant baseline": set(SUITE),
+    "all-zero baseline": set(SUITE) - {"IG"},
     "nothing wrong": set(SUITE),
 }
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from saliency_bench.metrics import auc_judd, cc, nss, score_frame, score_frames
+from saliency_bench.metrics import auc_judd, auc_rank, auc_shuffled, cc, nss, score_frame, score_frames
 from saliency_bench.metrics import reference as twin
 from saliency_bench.metrics.kernels import BINS, CROWDED, MANY, RUN, TILE, distinct, fixated
 
@@ -250,3 +250,23 @@ def test_a_constant_map_stays_constant_where_the_density_is_scaled():
 def test_a_batch_of_frames_without_pixels_is_an_error():
     with pytest.raises(ValueError, match="at least one pixel"):
         score_frames(*np.empty((3, 2, 0, 5), np.float32))
+
+
+# ------------------------------------------------------------------ rank areas
+def wins(hits, others, times):
+    """Share of pairs that the first wins, ties half, by comparing each with each."""
+    pairs = (hits[:, None] > others) + 0.5 * (hits[:, None] == others)
+    return float(np.average(pairs.mean(0), weights=times))
+
+
+@pytest.mark.parametrize("levels", [3, 40, 10**6])
+@pytest.mark.parametrize("n", [1, 2, 17])
+def test_rank_areas_compare_each_fixation_with_each_other_pixel(levels, n):
+    random = np.random.default_rng(n)
+    pred = random.integers(0, levels, SIZE).astype(np.float32)
+    fixations = some_fixations(random, n) != 0
+    other = random.poisson(0.05, SIZE) * ~fixations
+    unseen = pred[~fixations]
+    assert auc_rank(pred, fixations) == pytest.approx(wins(pred[fixations], unseen, np.ones(unseen.size)), abs=1e-12)
+    assert auc_shuffled(pred, fixations, other) == pytest.approx(
+        wins(pred[fixations], pred[other > 0], other[other > 0]), abs=1e-12)

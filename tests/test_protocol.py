@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,14 +85,46 @@ def test_only_stavis_counts_sim_of_an_empty_density():
     assert {p.name for p in ALL if p.score(prediction(), EMPTY, SIZE)[0]["SIM"] == 0} == {"stavis-v1"}
 
 
-def test_a_constant_map_is_uniform_under_av6_clean_and_undefined_under_the_others():
-    flat = np.full((12, 16), 0.1, np.float32)
+def test_a_constant_map_scores_chance_under_av6_clean_and_is_undefined_under_the_others():
+    flat, n = np.full((12, 16), 0.1, np.float32), np.count_nonzero(TRUTH.fixations)
     scores, note = AV6_CLEAN.score(flat, TRUTH, SIZE)
-    assert note == CONSTANT and (scores["CC"], scores["NSS"], scores["AUC-J"]) == (0, 0, 0.5)
+    assert note == CONSTANT and (scores["CC"], scores["NSS"]) == (0, 0)
+    assert scores["AUC-J"] == (n + 2) / (2 * (n + 1)) > 0.5
     density = TRUTH.density.astype(float) - TRUTH.density.min()
     assert scores["SIM"] == pytest.approx(np.minimum(density / density.sum(), 1 / density.size).sum())
     for protocol in ALL[1:]:
         assert all(np.isnan(protocol.score(flat, TRUTH, SIZE)[0][m]) for m in ("CC", "NSS", "AUC-J"))
+
+
+def test_white_noise_scores_what_a_constant_map_scores():
+    random = np.random.default_rng(8)
+    noise = [AV6_CLEAN.score(random.random(SIZE), TRUTH, SIZE)[0] for _ in range(400)]
+    flat = AV6_CLEAN.score(np.ones(SIZE), TRUTH, SIZE)[0]
+    for metric in ("CC", "NSS", "AUC-J"):
+        found = np.array([scores[metric] for scores in noise])
+        assert abs(found.mean() - flat[metric]) < 4 * found.std() / len(found) ** 0.5
+
+
+def test_what_bicubic_resizing_brings_below_zero_is_clipped_where_a_density_is_read():
+    steep = np.zeros((12, 16), np.float32)
+    steep[5:8, 6:10] = 1
+    assert resize_like(steep, SIZE).min() < 0
+    measured = replace(AV6_CLEAN, more=("KLD", "EMD", "KLD/mit"))
+    scores = measured.score(steep, TRUTH, SIZE)[0]
+    clipped = np.maximum(resize_like(steep, SIZE), 0)
+    for metric in ("KLD", "EMD"):
+        assert scores[metric] == METRICS[metric](clipped, density=TRUTH.density) and np.isfinite(scores[metric])
+    assert scores["KLD/mit"] == METRICS["KLD/mit"](resize_like(steep, SIZE), density=TRUTH.density)
+    assert {m: scores[m] for m in HEADLINE} == AV6_CLEAN.score(steep, TRUTH, SIZE)[0]
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, -3.0])
+def test_a_constant_map_has_the_density_of_the_uniform_map(level):
+    measured = replace(AV6_CLEAN, more=("KLD", "EMD", "AUC-B"))
+    scores = measured.score(np.full(SIZE, level), TRUTH, SIZE)[0]
+    for metric in ("KLD", "EMD"):
+        assert scores[metric] == METRICS[metric](np.ones(SIZE), density=TRUTH.density)
+    assert scores["AUC-B"] == 0.5
 
 
 def test_a_degenerate_truth_is_dropped_whatever_the_map():

@@ -16,6 +16,7 @@ from saliency_bench.data import stavis
 from saliency_bench.data.catalogue import CATALOGUE
 from saliency_bench.data.check import check
 from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.other_videos import other_videos
 from saliency_bench.data.truth import FrameTruth
 from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.record import Record
@@ -40,7 +41,8 @@ def scored(dataset: Dataset, protocol: str, out: Path) -> Record:
     """The centre prior's record on a data set."""
     spec = RunSpec(model="centre", mode="", dataset=dataset.name, manifest=dataset.manifest, protocol=protocol)
     prior = registry.load("models", "centre")(None)
-    return evaluate(dataset, model_scorer(prior, "", registry.load("protocols", protocol)), Store(out, spec))
+    scorer = model_scorer(prior, "", registry.load("protocols", protocol), others=other_videos(dataset))
+    return evaluate(dataset, scorer, Store(out, spec))
 
 
 def blacken(root: Path, video: str, frame: int) -> None:

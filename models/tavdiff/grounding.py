@@ -22,7 +22,7 @@ import argparse
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -151,7 +151,8 @@ def draw(stream: CausalStream, indices: Sequence[int], window: object, seed: int
                   torch.tensor(sight))
 
 
-def ground(windows: int, preset: str = "nano", seed: int = 0, tell: object = print) -> tuple[TAVDiffModel, dict[str, float]]:
+def ground(windows: int, preset: str = "nano", seed: int = 0,
+           tell: Callable[[str], None] = print) -> tuple[TAVDiffModel, dict[str, float]]:
     """Encoders grounded on so many windows, as a model of mode TAV, and shares of right choices on held-out scenes."""
     torch.manual_seed(seed)
     model = TAVDiffModel.create("TAV", preset)
@@ -171,7 +172,7 @@ def ground(windows: int, preset: str = "nano", seed: int = 0, tell: object = pri
         optimiser.step()
         if (step + 1) % 250 == 0 or step + 1 == steps:
             found = judge(grounding, seed)
-            tell(f"step {step + 1}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s  held out: "  # type: ignore[operator]
+            tell(f"step {step + 1}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s  held out: "
                  + " ".join(f"{k} {v:.2f}" for k, v in found.items()))
     return model, found
 

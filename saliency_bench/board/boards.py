@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from saliency_bench import registry
 from saliency_bench.board.comparisons import compare, stability
 from saliency_bench.board.records import Measured
 from saliency_bench.harness.worth import skill
@@ -14,8 +15,7 @@ from saliency_bench.metrics import METRICS
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits
 
-ORDER = "CC"  # rows stand in its order
-BETTER = {m: 1 if METRICS[m].better == "higher" else -1 for m in HEADLINE}
+ORDER = "CC"  # rows stand in its order, where the protocol headlines no other metric
 Estimates = dict[str, dict[str, float | None]]
 
 
@@ -45,6 +45,12 @@ class Board:
     split: str
     protocol: str
     rows: tuple[Row, ...]
+    columns: str = ""  # protocol and the columns that were asked for beside
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """The columns: what the records hold and what is known here, in their order."""
+        return _metrics([row.measured for row in self.rows])
 
     @property
     def rivals(self) -> tuple[Row, ...]:
@@ -54,13 +60,14 @@ class Board:
     @cached_property
     def comparisons(self) -> list[dict[str, Any]]:
         """Every pair of rivals in every metric; see `compare`."""
-        return [_rounded(c) for c in compare(self._scores, HEADLINE, better=BETTER, weights=self._times)]
+        return [_rounded(c) for c in compare(self._scores, self.metrics, better=_better(self.metrics),
+                                                weights=self._times)]
 
     @cached_property
     def stability(self) -> list[dict[str, Any]]:
         """How firm the order of the rivals is; see `comparisons.stability`."""
-        return [_rounded(s) for s in stability(self._scores, HEADLINE, dataset=self.dataset, protocol=self.protocol,
-                                               better=BETTER, weights=self._times)]
+        return [_rounded(s) for s in stability(self._scores, self.metrics, dataset=self.dataset, protocol=self.protocol,
+                                               better=_better(self.metrics), weights=self._times)]
 
     def level_with_best(self, metric: str) -> set[str]:
         """Ids of the rivals that no test tells from the first of the metric."""
@@ -74,42 +81,61 @@ class Board:
 
     @property
     def _scores(self) -> dict[str, dict[str, dict[str, float | None]]]:
-        return {row.id: {m: row.measured.videos[m].to_dict() for m in HEADLINE} for row in self.rivals}
+        return {row.id: {m: row.measured.videos[m].to_dict() for m in self.metrics if m in row.measured.videos}
+                for row in self.rivals}
 
 
 def boards(measured: Iterable[Measured]) -> list[Board]:
-    """A board for each data set (by the hash of its content), split and protocol, in order of name."""
+    """A board for each data set (by the hash of its content), split, protocol and its columns, in order of name."""
     groups: dict[tuple[str, str, str, str], list[Measured]] = {}
     for row in measured:
         spec = row.spec
-        groups.setdefault((spec.dataset, spec.split, spec.manifest, spec.protocol), []).append(row)
+        groups.setdefault((spec.dataset, spec.split, spec.manifest, spec.columns), []).append(row)
     out = []
-    for (dataset, split, manifest, protocol), rows in groups.items():
+    for (dataset, split, manifest, columns), rows in groups.items():
         several = len({m for d, s, m, _ in groups if (d, s) == (dataset, split)}) > 1
         data = "-".join([dataset, *([split] * (split != "test")), *([manifest[:8]] * several)])
-        out.append(Board(f"{data}-{protocol}", data, dataset, split, protocol, _rows(rows)))
+        name = f"{data}-{columns}".replace("/", "_")  # a variant such as KLD/mit
+        out.append(Board(name, data, dataset, split, rows[0].spec.protocol, _rows(rows), columns))
     return sorted(out, key=lambda board: board.name)
 
 
 def _rows(measured: Sequence[Measured]) -> tuple[Row, ...]:
-    estimates = {row.spec.run_id: {m: _rounded(row.metric(m)) for m in HEADLINE} for row in measured}
+    metrics = _metrics(measured)
+    order = ORDER if metrics[0] in HEADLINE else metrics[0]
+    estimates = {row.spec.run_id: {m: _estimate(row, m) for m in metrics} for row in measured}
     places = {m: _places({row.spec.run_id: estimates[row.spec.run_id][m]["mean"] for row in measured
-                          if not row.reference}, m) for m in HEADLINE}
+                          if not row.reference}, m) for m in metrics}
 
     def position(row: Measured) -> tuple[bool, float, str]:
-        mean = estimates[row.spec.run_id][ORDER]["mean"]
-        return row.reference, -(BETTER[ORDER] * mean) if mean is not None else 9.0, row.spec.run_id
+        mean = estimates[row.spec.run_id][order]["mean"]
+        return row.reference, -(_better([order])[order] * mean) if mean is not None else 9.0, row.spec.run_id
 
     labels = _labels(measured)
     skills = {row.spec.run_id: found.mean for row in measured if (found := skill(row, measured)) is not None}
     return tuple(Row(labels[id_ := row.spec.run_id], row, estimates[id_], _round(skills.get(id_), 4),
-                     {m: places[m].get(id_) for m in HEADLINE}) for row in sorted(measured, key=position))
+                     {m: places[m].get(id_) for m in metrics}) for row in sorted(measured, key=position))
+
+
+def _metrics(measured: Sequence[Measured]) -> tuple[str, ...]:
+    found = dict.fromkeys(m for row in measured for m in row.entry.metrics)
+    return tuple(m for m in found if m in registry.names("metrics")) or HEADLINE
+
+
+def _better(metrics: Iterable[str]) -> dict[str, int]:
+    """1 for metrics whose larger values are better, -1 for the others."""
+    return {m: 1 if METRICS[m].better == "higher" else -1 for m in metrics}
+
+
+def _estimate(row: Measured, metric: str) -> dict[str, float | None]:
+    """The row's mean and interval; of a column that it does not have, nothing."""
+    return _rounded(row.metric(metric)) if metric in row.videos else {"mean": None, "low": None, "high": None}
 
 
 def _places(means: dict[str, float | None], metric: str) -> dict[str, int]:
     """1 for the best, 2 for the next value; what prints as equal shares a place."""
     printed = {id_: float(f"{mean:{digits(metric)}}") for id_, mean in means.items() if mean is not None}
-    order = sorted(set(printed.values()), key=lambda x: -BETTER[metric] * x)
+    order = sorted(set(printed.values()), key=lambda x: -_better([metric])[metric] * x)
     return {id_: 1 + order.index(value) for id_, value in printed.items()}
 
 

@@ -42,7 +42,7 @@ def pages(measured: Sequence[Board], studies: Sequence[StudyPage] = ()) -> dict[
 
 def index(measured: Sequence[Board]) -> str:
     """The page that leads to all others."""
-    rows = [[f"[{md(b.dataset)}]({b.name}.md)", md(b.split), md(b.protocol), len(b.rivals), *_leaders(b),
+    rows = [[f"[{md(b.dataset)}]({b.name}.md)", md(b.split), md(b.columns or b.protocol), len(b.rivals), *_leaders(b),
              f"[csv]({b.name}.csv) [tex]({b.name}.tex)"] for b in measured]
     lines = ["# Leaderboards", "", HEAD, "", "## Measured", ""]
     lines += [tabulate(rows, ["data set", "split", "protocol", "systems", *(f"best {m}" for m in HEADLINE), ""],

@@ -12,7 +12,6 @@ from tabulate import tabulate
 from saliency_bench.board.boards import Board, Row
 from saliency_bench.board.comparisons import scatter
 from saliency_bench.errors import UserError
-from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import number
 
 
@@ -73,7 +72,7 @@ def duel_text(duels: Sequence[Duel]) -> str:
             body.append([c["metric"], f"{mean} [{low}, {high}]", number(c["probability"], ".3f"), number(c["p"], ".4f"),
                          "yes" if c["significant"] else "no", c["n"]])
         heads = ["", f"{a.label} - {b.label} [95 %]", f"P({a.label} ahead)", "p, corrected", "differ", "videos"]
-        parts.append(f"{board.dataset} ({board.split}), protocol {board.protocol}\n\n"
+        parts.append(f"{board.dataset} ({board.split}), protocol {board.columns or board.protocol}\n\n"
                      + tabulate(body, heads, tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts)
 
@@ -84,7 +83,8 @@ def scatter_csv(duels: Sequence[Duel]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["board", "metric", "video", duels[0].a.label, duels[0].b.label])
     for board, a, b, _ in duels:
-        first, second = ({m: row.measured.videos[m].to_dict() for m in HEADLINE} for row in (a, b))
-        for metric in HEADLINE:
+        first, second = ({m: row.measured.videos[m].to_dict() for m in board.metrics if m in row.measured.videos}
+                         for row in (a, b))
+        for metric in board.metrics:
             writer.writerows([board.name, metric, *point] for point in scatter(first, second, metric))
     return out.getvalue()

@@ -43,12 +43,14 @@ def page_data(boards: Sequence[Board], clips: Sequence[dict[str, Any]] = ()) -> 
     return {
         "schema": SCHEMA, "title": "saliency-bench", "version": __version__,
         "metrics": [{"name": m, "better": METRICS[m].better, "about": ABOUT[m]} for m in HEADLINE],
-        "protocols": {p: about(p).removeprefix(f"{p}: ").capitalize() for p in sorted({b.protocol for b in boards})}
+        "protocols": {b.columns or b.protocol: about(b.protocol).removeprefix(f"{b.protocol}: ").capitalize()
+                      for b in sorted(boards, key=lambda b: b.columns)}
         | {PUBLISHED: "Numbers as papers print them. How each row was scored, as far as it is known, stands with it."},
         "kinds": KINDS, "statistics": list(STATISTICS), "datasets": _datasets(boards, rows), "rows": rows,
         "videos": {_videos_of(board, row): list(row.measured.videos.index) for board in boards for row in board.rows},
-        "comparisons": [c for board in boards for c in board.comparisons],
-        "stability": [s | {"dataset": _key(board)} for board in boards for s in board.stability],
+        "comparisons": [c for board in boards for c in board.comparisons if c["metric"] in HEADLINE],
+        "stability": [s | {"dataset": _key(board), "protocol": board.columns or board.protocol} for board in boards
+                      for s in board.stability if s["metric"] in HEADLINE],
         "cards": {name: card for name in systems if (card := _card(name)) is not None},
         "clips": list(clips),
     }
@@ -89,7 +91,7 @@ def _measured(board: Board, row: Row) -> dict[str, Any]:
     return {
         "id": row.id, "source": "measured", "system": spec.model, "label": row.label, "mode": spec.mode,
         "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": _key(board),
-        "protocol": board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
+        "protocol": board.columns or board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
         "untrained": bool(notes.get("untrained")), "n_videos": measured.n_videos, "n_frames": entry.n_frames,
         "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in HEADLINE}, "skill": row.skill,
         "parameters": cost.get("parameters"), "macs": cost.get("macs"), "ms_per_frame": measured.ms_per_frame,

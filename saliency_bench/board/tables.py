@@ -15,20 +15,19 @@ from tabulate import tabulate
 from saliency_bench import registry
 from saliency_bench.board.boards import ORDER, Board, Row
 from saliency_bench.errors import UserError
-from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits, marked_md, marked_tex, md, number, tex
-from saliency_bench.report.tables import footnotes, short
+from saliency_bench.report.tables import chance, footnotes, short
 
 LEVEL = "°"
 
 
 def markdown(board: Board) -> str:
     """The board as a page: what was measured, the table, how firm it is, what a reader must know."""
-    title = f"# {md(board.dataset)} ({md(board.split)}), protocol {md(board.protocol)}: measured"
+    title = f"# {md(board.dataset)} ({md(board.split)}), protocol {md(board.columns or board.protocol)}: measured"
     level = [f"{LEVEL} not told from the best of its column (paired randomisation test, Holm's correction over all "
              "pairs of systems).", ""] if len(board.rivals) > 1 else []
     lines = [title, "", md(held(board)), "", table(board), "", *level, *firmness(board), ""]
-    notes = [f"- {md(line)}" for line in _notes(board)]
+    notes = [f"- {md(line)}" for line in (*chance([row.measured for row in board.rows]), *_notes(board))]
     problems = [f"- {md(p)}" for p in dict.fromkeys(p for row in board.rows for p in row.measured.problems)]
     for heading, items in (("Notes", notes), ("Problems of data and maps", problems)):
         lines += [f"## {heading}", "", *items, ""] if items else []
@@ -63,11 +62,11 @@ def about(protocol: str) -> str:
 
 def table(board: Board) -> str:
     """The board's table in Markdown."""
-    level = {m: board.level_with_best(m) for m in HEADLINE}
-    heads = ["system", "kind", *HEADLINE, "skill", "videos", "parameters", "MACs/frame", "ms/frame"]
+    level = {m: board.level_with_best(m) for m in board.metrics}
+    heads = ["system", "kind", *board.metrics, "skill", "videos", "parameters", "MACs/frame", "ms/frame"]
     body = []
     for row in board.rows:
-        cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in HEADLINE]
+        cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in board.metrics]
         body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, number(row.skill, ".2f", ""),
                      row.measured.n_videos, *_costs(row)])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
@@ -104,7 +103,7 @@ def csv_text(board: Board) -> str:
     writer = csv.writer(out, lineterminator="\n")
     stable = {s["metric"]: s["ranks"] for s in board.stability}
     heads = ["system", "mode", "label", "kind", "reference", "dataset", "split", "protocol", "weights", "zero shot"]
-    for metric in HEADLINE:
+    for metric in board.metrics:
         heads += [metric, f"{metric} low", f"{metric} high", f"{metric} place", f"{metric} rank low",
                   f"{metric} rank high"]
     writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", "run"])
@@ -112,7 +111,7 @@ def csv_text(board: Board) -> str:
         spec, notes, cost = row.measured.spec, row.measured.notes, cost_of(row)
         line: list[object] = [spec.model, spec.mode, row.label, notes.get("kind", ""), int(row.measured.reference),
                               spec.dataset, spec.split, spec.protocol, spec.weights, _tristate(notes.get("zero_shot"))]
-        for metric in HEADLINE:
+        for metric in board.metrics:
             rank = stable.get(metric, {}).get(row.id, {})
             line += [*(number(row.estimates[metric][k], ".6f", "") for k in ("mean", "low", "high")),
                      *("" if x is None else x for x in (row.places[metric], rank.get("low"), rank.get("high")))]
@@ -127,13 +126,13 @@ def latex(board: Board) -> str:
     """A booktabs table: means, best in bold, second underlined; references below a rule."""
     def lines(rows: Sequence[Row]) -> list[str]:
         return [" & ".join([tex(row.label), *(marked_tex(number(row.estimates[m]["mean"], digits(m)), row.places[m])
-                                              for m in HEADLINE), number(row.skill, ".2f", "")]) + r" \\"
+                                              for m in board.metrics), number(row.skill, ".2f", "")]) + r" \\"
                 for row in rows]
 
     references = lines([row for row in board.rows if row.measured.reference])
     return "\n".join([f"% {board.dataset} ({board.split}): {held(board)}",
-                      rf"\begin{{tabular}}{{l{'r' * (len(HEADLINE) + 1)}}}", r"\toprule",
-                      " & ".join(["", *HEADLINE, "skill"]) + r" \\", r"\midrule", *lines(board.rivals),
+                      rf"\begin{{tabular}}{{l{'r' * (len(board.metrics) + 1)}}}", r"\toprule",
+                      " & ".join(["", *board.metrics, "skill"]) + r" \\", r"\midrule", *lines(board.rivals),
                       *([r"\midrule", *references] if references else []), r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

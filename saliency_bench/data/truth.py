@@ -64,11 +64,16 @@ class HiddenTruth:
 
 def fixation_map(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Fixation map (H, W) uint8 of points (n, 2) x, y in pixels; NaN and points outside the map are left out."""
+    return (fixation_counts(points, size) > 0).view(np.uint8)
+
+
+def fixation_counts(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """How many of the points (n, 2) x, y lie in each pixel, (H, W) int64; NaN and those outside are left out."""
     height, width = size
-    out = np.zeros(size, np.uint8)
+    out = np.zeros(size, np.int64)
     points = np.asarray(points, np.float64).reshape(-1, 2)
     points = points[np.isfinite(points).all(1)]
     x, y = np.floor(points).astype(np.int64).T
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    out[y[inside], x[inside]] = 1
+    np.add.at(out, (y[inside], x[inside]), 1)
     return out

@@ -192,7 +192,7 @@ class _Mode:
             self.note("missing", name, f"{len(lacks)} of {clip.n_frames} frames have no map (first: {lacks[0]}); they "
                       "count as unscored")
         if clip.name == "plain" and maps and all(m.min() == m.max() for m in maps.values()):
-            self.note("constant", name, "every map is constant, which scores like the uniform map")
+            self.note("constant", name, "every map is constant, which scores chance")
         return maps
 
     def failure(self, model: Any, clip: Clip, said: str) -> tuple[str, str, str]:

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from saliency_bench import registry
+from saliency_bench.columns import facts, finished
 from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.data.other_videos import OtherVideos
 from saliency_bench.files import write_json
 from saliency_bench.harness.identity import code_id
 from saliency_bench.harness.provenance import provenance
@@ -30,15 +32,19 @@ def quiet(name: str, done: int, total: int) -> None:
 
 
 def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None = None,
-                 progress: Callable[[int], None] = lambda n: None) -> Scorer:
+                 progress: Callable[[int], None] = lambda n: None, others: OtherVideos | None = None) -> Scorer:
     """Score what `model` predicts from the modalities in `mode`.
 
     keep : gets (video, frame, map) of each video's middle frame, and the small maps of its frames
     progress : hears the number of new frames
+    others : the other videos of the set, for metrics that need them
+    A model whose attribute `densities` is true gives densities: information gain takes them as they are.
     """
 
     def score(sample: Sample) -> pd.DataFrame:
-        scores, middle = protocol.open(sample.name, sample.truth, sample.clip.size), sample.clip.n_frames // 2
+        scores = protocol.open(sample.name, sample.truth, sample.clip.size, others,
+                               bool(getattr(model, "densities", False)))
+        middle = sample.clip.n_frames // 2
         strip, at_middle = Stripper(sample.clip.n_frames), None
         for frames, maps in model.predict(sample.clip.only(mode) if mode else sample.clip):
             scores.add(frames, maps)
@@ -55,11 +61,11 @@ def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None
 
 
 def oracle_scorer(oracle: Any, protocol: Protocol, *, keep: Keep | None = None,
-                  progress: Callable[[int], None] = lambda n: None) -> Scorer:
+                  progress: Callable[[int], None] = lambda n: None, others: OtherVideos | None = None) -> Scorer:
     """Score an oracle: every metric on the form of its map that is best for it (`oracle.forms`, `oracle.form_of`)."""
-    first, *others = oracle.forms.items()
-    scorers = {first[0]: model_scorer(first[1], "", protocol, keep=keep, progress=progress),
-               **{form: model_scorer(model, "", protocol) for form, model in others}}
+    first, *rest = oracle.forms.items()
+    scorers = {first[0]: model_scorer(first[1], "", protocol, keep=keep, progress=progress, others=others),
+               **{form: model_scorer(model, "", protocol, others=others) for form, model in rest}}
 
     def score(sample: Sample) -> pd.DataFrame:
         tables = {form: scorer(sample) for form, scorer in scorers.items()}
@@ -94,7 +100,9 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
     if dataset.times:
         notes["repeated"] = (f"{', '.join(dataset.times)} are in several test lists and count "
                              f"{'once in each' if per_list else 'once'}")
-    record = Record(store.spec, store.scores(dataset.names), tuple(problems), notes,
+    stored = store.stored(dataset.names)
+    notes |= facts(stored, dataset.times if per_list else {})
+    record = Record(store.spec, finished(stored), tuple(problems), notes,
                     None if seconds is None else 1000 * seconds, tuple(dataset.losses),
                     dataset.times if per_list else {}, dataset.strata)
     write_json(store.root / "record.json", dump(summary(record)))

@@ -51,7 +51,7 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
     if twice := [n for n, k in Counter(d.name for d in datasets).items() if k > 1]:
         raise UserError(f"run all: expected sets of different names, found {twice[0]} more than once; run them one by "
                         "one")
-    progress, protocol = progress or Progress(), registry.load("protocols", request.protocol)
+    progress, protocol = progress or Progress(), request.scoring
     records: list[Record] = []
     left_out: list[NotRun] = []
     for dataset in datasets:

@@ -13,7 +13,7 @@ A version of 1 is left unsaid.  What concerns every run, such as how data is rea
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -86,12 +86,12 @@ def own_name(place: str) -> str:
     return place.removeprefix("saliency_bench/").removesuffix(".py").replace("/", ".")
 
 
-def version(model: str, protocol: str) -> str:
+def version(model: str, protocol: str, metrics: Iterable[str] = ()) -> str:
     """The version a run is made by: the package's, then for all that takes part its digest where another package
-    registers it, and its version by hand where that is above 1.
+    registers it, and its version by hand where that is above 1.  `metrics` are measured beside the protocol's.
     """
-    used = [("models", model), ("protocols", protocol),
-            *(("metrics", name) for name in registry.load("protocols", protocol).measured)]
+    measured = dict.fromkeys((*registry.load("protocols", protocol).measured, *metrics))
+    used = [("models", model), ("protocols", protocol), *(("metrics", name) for name in measured)]
     return saliency_bench.__version__ + "".join(f"+{name}@{said}" for kind, name in used
                                                 if (said := plug_in_id(kind, name) or _raised(kind, name)))
 

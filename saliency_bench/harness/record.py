@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from saliency_bench.columns import BESIDE
 from saliency_bench.data.dataset import Loss
 from saliency_bench.metrics.stats import bootstrap_mean, paired_difference
 from saliency_bench.protocol import HEADLINE, NO_MAP
@@ -105,7 +106,7 @@ class Record(Scores):
     @property
     def measured(self) -> list[str]:
         """The metrics of the frames: the headline ones, then what the protocol measures beside them."""
-        return [column for column in self.scores.columns if column not in ("video", "frame", "note")]
+        return [column for column in self.scores.columns if column not in BESIDE]
 
     @property
     def videos(self) -> pd.DataFrame:

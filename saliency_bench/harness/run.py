@@ -14,16 +14,18 @@ from saliency_bench import registry
 from saliency_bench.data.clip import MODALITIES, parse_mode
 from saliency_bench.data.dataset import Dataset, Loss, without
 from saliency_bench.data.density import default_sigma
+from saliency_bench.data.other_videos import other_videos
 from saliency_bench.errors import UserError
 from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer, oracle_scorer
+from saliency_bench.harness.floor import floor
 from saliency_bench.harness.human import human_scorer
 from saliency_bench.harness.identity import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import Strip
-from saliency_bench.protocol import Protocol
+from saliency_bench.protocol import Protocol, added, load_protocol
 from saliency_bench.spec import LoadOptions, RunSpec
 
 FOLD = ", fold "
@@ -32,7 +34,7 @@ SHOWN = 6  # videos of which a map is kept for the figure
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked of `run`; `options` goes to the model as it is."""
+    """What a user asked of `run`; `options` goes to the model as it is, `metrics` are columns beside the protocol's."""
 
     model: str
     modes: tuple[str, ...] = ()
@@ -43,6 +45,12 @@ class Request:
     device: str = "cpu"
     out: Path = Path("runs")
     options: dict[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def scoring(self) -> Protocol:
+        """The protocol with the columns that were asked for; raises `UserError` for names that are not known."""
+        return load_protocol(self.protocol, self.metrics)
 
 
 class Progress:
@@ -160,7 +168,7 @@ def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None
     bound where they can be computed.
     """
     progress = progress or Progress()
-    protocol: Protocol = registry.load("protocols", request.protocol)
+    protocol = request.scoring
     models = load_models(request) if models is None else models
     for dataset in datasets:
         for mode, model in models.items():
@@ -191,8 +199,10 @@ def fold_name(dataset: str, fold: int | None) -> str:
 
 
 def _spec(request: Request, model: str, mode: str, dataset: Dataset, **more: Any) -> RunSpec:
+    metrics = added(registry.load("protocols", request.protocol), request.metrics)
     return RunSpec(model=model, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                   protocol=request.protocol, version=version(model, request.protocol), **more)
+                   protocol=request.protocol, metrics=metrics, version=version(model, request.protocol, metrics),
+                   **more)
 
 
 def model_record(request: Request, model: Any, mode: str, dataset: Dataset, protocol: Protocol,
@@ -233,10 +243,10 @@ def _evaluate(model: Any, mode: str, spec: RunSpec, dataset: Dataset, protocol: 
             store.keep(video, frame, prediction, strip)
 
     if hasattr(model, "forms"):
-        score = oracle_scorer(model, protocol, keep=keep, progress=progress.frames)
+        score = oracle_scorer(model, protocol, keep=keep, progress=progress.frames, others=other_videos(dataset))
     else:
         score = model if callable(model) and not hasattr(model, "predict") else model_scorer(
-            model, mode, protocol, keep=keep, progress=progress.frames)
+            model, mode, protocol, keep=keep, progress=progress.frames, others=other_videos(dataset))
     try:
         return evaluate(dataset, score, store, progress=progress.video, notes=notes, device=request.device)
     except SystemExit as error:  # would end the whole run, without a word
@@ -260,9 +270,8 @@ def references(request: Request, modes: Sequence[str], dataset: Dataset, protoco
         rows.append(_evaluate(model, "", spec, dataset, protocol, request, progress, notes))
 
     if request.model != "centre":
-        prior = "the set's mean density" if dataset.centre is not None else \
-            "fixed Gaussian, s.d. a quarter of each side"
-        add(registry.load("models", "centre")(dataset.centre), "centre", "", {"prior": prior}, prior=prior)
+        model, prior, options = floor(dataset)
+        add(model, "centre", "", {"prior": prior}, prior=prior, **options)
     if dataset.oracle is not None:
         for mode in _oracle_modes(modes):
             oracle = dataset.oracle(mode)

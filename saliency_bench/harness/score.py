@@ -9,19 +9,22 @@ from pathlib import Path
 
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset
+from saliency_bench.data.other_videos import other_videos
 from saliency_bench.harness.evaluate import evaluate, model_scorer
 from saliency_bench.harness.identity import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.submission import read_submission
+from saliency_bench.protocol import added
 from saliency_bench.spec import SUBMISSION, RunSpec
 
 
 def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out: Path, strict: bool = False,
-               progress: Progress | None = None) -> list[Record]:
+               progress: Progress | None = None, metrics: Sequence[str] = ()) -> list[Record]:
     """Score the maps under `root` against every data set; missing maps are counted, or refused if `strict`.
 
+    metrics : columns beside those of the protocol
     A `submission.toml` under `root` names the row and is kept as its card.  Raises `UserError` where no frame of a set
     has a map, and for a submission that is not as it should be.
     """
@@ -29,7 +32,8 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
     submission = read_submission(root)
     name, mode = (submission.name, submission.mode) if submission else ("maps", "")
     source = f"{submission.name if submission else root.resolve().name}@{maps_hash(root)}"
-    protocol = registry.load("protocols", protocol_name)
+    request = Request(name, protocol=protocol_name, out=out, metrics=tuple(metrics))
+    protocol, columns = request.scoring, added(registry.load("protocols", protocol_name), metrics)
     records = []
     for dataset in datasets:
         model = registry.load("interface", "maps")(root, strict=strict)
@@ -40,15 +44,15 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
                      for name in model.unmatched(dataset.names)]
         dataset = replace(dataset, problems=(*dataset.problems, *model.problems, *strangers))
         spec = RunSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                       protocol=protocol_name, weights=source, options={"strict": strict},
-                       version=version(name, protocol_name))
+                       protocol=protocol_name, metrics=columns, weights=source, options={"strict": strict},
+                       version=version(name, protocol_name, columns))
         store, shown = Store(out, spec), set(dataset.names[:SHOWN])
-        score = model_scorer(model, "", protocol, progress=progress.frames,
+        score = model_scorer(model, "", protocol, progress=progress.frames, others=other_videos(dataset),
                              keep=lambda video, *kept: store.keep(video, *kept) if video in shown else None)  # noqa: B023
         progress.row(spec.label if submission else f"maps {root.name}", dataset)
         records.append(evaluate(dataset, score, store, progress=progress.video,
                                 notes=submission.notes() if submission else None, maps=str(root)))
-        records += references(Request(name, protocol=protocol_name, out=out), [mode], dataset, protocol, progress)
+        records += references(request, [mode], dataset, protocol, progress)
     return records
 
 

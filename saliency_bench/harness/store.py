@@ -2,7 +2,7 @@
 
     runs/<model>-<mode>-<dataset>-<hash>/
         spec.json               what was asked (RunSpec)
-        scores/<video>.parquet  frame, SIM, CC, NSS, AUC-J, note; a pure function of the spec
+        scores/<video>.parquet  frame, what is measured (see `columns`), note; a pure function of the spec
         times/<video>.json      seconds, frames, hash of the code; differs from run to run
         provenance.json         where and with what it was made
         samples/<video>.npz     the map of the video's middle frame, and small ones of all; first videos only
@@ -26,6 +26,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from saliency_bench.columns import finished
 from saliency_bench.errors import UserError
 from saliency_bench.files import claim_each, sweep, write_atomic, write_json
 from saliency_bench.harness.strip import Strip
@@ -72,7 +73,11 @@ class Store:
         write_atomic(self._scores(video), scores.to_parquet(index=False, compression="zstd"))
 
     def scores(self, videos: Sequence[str]) -> pd.DataFrame:
-        """All frames of `videos` in their order: video, frame, metrics, note."""
+        """All frames of `videos`, all those of the set, in their order: video, frame, metrics, note."""
+        return finished(self.stored(videos))
+
+    def stored(self, videos: Sequence[str]) -> pd.DataFrame:
+        """All frames of `videos` in their order as the score files hold them, with the video's name."""
         tables = []
         for video in videos:
             try:

@@ -25,7 +25,7 @@ from saliency_bench.schema import validated
 from saliency_bench.spec import RunSpec
 
 SCHEMA: Literal[2] = 2
-RANGES = {"SIM": (0, 1), "CC": (-1, 1), "AUC-J": (0, 1)}
+RANGES = {"SIM": (0, 1), "CC": (-1, 1), **dict.fromkeys(("AUC-J", "AUC-B", "AUC-rank", "sAUC"), (0, 1))}
 EXACT = 1e-9  # how far a mean may be from that of its parts
 
 

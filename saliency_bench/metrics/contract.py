@@ -7,10 +7,12 @@ masked pixels               : ValueError, as no metric can leave pixels out
 NaN or infinity in a map    : NaN in every metric that reads the map
 no fixations                : NaN in every score of the frame, SIM and CC included in `score_frame`
 all pixels fixated          : the AUCs are NaN (no negatives)
-constant prediction         : SIM, CC, NSS, IG and the AUCs are NaN; KLD and EMD are defined
-all-zero prediction         : the same, but SIM is 0 and EMD is NaN
+constant prediction         : SIM, CC, NSS and the AUCs are NaN; KLD, EMD and IG are defined
+all-zero prediction         : the same, but SIM is 0, EMD and IG are NaN
+all-zero baseline           : IG is NaN
 constant density            : SIM and CC are NaN; all-zero: KLD and EMD too
-negative values             : KLD, IG and EMD are NaN (no distributions); the others take any sign
+negative values             : KLD, IG and EMD are NaN (no distributions; a protocol clips them at zero before); the
+                              others take any sign
 """
 
 from __future__ import annotations

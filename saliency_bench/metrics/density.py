@@ -58,7 +58,7 @@ def kld(pred: Map, density: Map) -> float:
 
     Negative values make no distribution and score NaN, and so does an all-zero density; an all-zero
     prediction scores the finite penalty of `e`, as in the MIT benchmark's code.  A prediction resized by a cubic
-    kernel usually undershoots below zero and is NaN here; "KLD/mit" has no such guard.
+    kernel usually undershoots below zero; protocols clip it first, and "KLD/mit" has no such guard.
     """
     p, g = contract.pair(pred, density)
     if _undefined(p, g) or not g.any():

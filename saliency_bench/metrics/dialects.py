@@ -6,7 +6,7 @@ with an error, the value is NaN.  `table` names the rows and silences the divisi
 
 mit         the MIT benchmark's MATLAB functions as published (SIM and KLD of an empty density are 0; KLD and IG
             take maps of any sign; AUC-Judd walks tied fixations one by one; its jitter is uniform noise up to 1e-7
-            whatever the map's scale); its EMD, AUC-Borji and shuffled AUC are the suite's own
+            whatever the map's scale); its EMD and AUC-Borji are the suite's own
 vinet       the Python port shared by ViNet, its successors and TMFI-Net
 diffsal     DiffSal's numpy functions, and the KLD of its training losses
 pysaliency  the Python library of the Tuebingen benchmark
@@ -25,7 +25,7 @@ from scipy.special import xlogy
 from saliency_bench.metrics import contract
 from saliency_bench.metrics.contract import Map
 from saliency_bench.metrics.density import EPS
-from saliency_bench.metrics.fixation import auc_judd, gain, negatives, sampled_area
+from saliency_bench.metrics.fixation import auc_judd, negatives, sampled_area
 from saliency_bench.metrics.scale import tame, unit
 
 PORTED_EPS = 2.2204e-16  # as the Python ports spell MATLAB's eps
@@ -97,6 +97,12 @@ def _rank_area(positives: np.ndarray, others: np.ndarray) -> float:
     return float(below.mean() / (2 * ordered.size))
 
 
+def _gain(p: np.ndarray, b: np.ndarray, where: np.ndarray, eps: float = EPS) -> float:
+    """Mean over the pixels `where` of log2(eps + p) - log2(eps + b), each map from 0 to 1 and then of sum 1."""
+    at_p, at_b = ((m / m.sum())[where] for m in (unit(p), unit(b)))
+    return float(np.mean(np.log2(eps + at_p) - np.log2(eps + at_b)))
+
+
 # ------------------------------------------------------------------ mit
 def sim_mit(pred: Map, density: Map) -> float:
     """SIM that is 0 wherever a map is all zero."""
@@ -111,15 +117,27 @@ def kld_mit(pred: Map, density: Map) -> float:
 
 
 def ig_mit(pred: Map, fixations: Map, baseline: Map) -> float:
-    """IG of maps of any sign."""
+    """IG of maps of any sign, both brought to [0, 1] by their extrema and then to sum 1."""
     p, f, b = _compared(pred, fixations, baseline)
-    return gain(p, b, f != 0) if f.any() else NAN
+    return _gain(p, b, f != 0) if f.any() else NAN
 
 
 def auc_judd_mit(pred: Map, fixations: Map) -> float:
     """AUC-Judd with jitter off: the loop walks tied fixations one by one, which bends the ROC backwards."""
     p, f = _looked_at(pred, fixations)
     return NAN if contract.is_constant(p) else _walked_roc(p, f, 1)
+
+
+def auc_shuffled_mit(pred: Map, fixations: Map, other: Map, *, splits: int = 100, step: float = 0.1,
+                     seed: int = 0, draws: np.ndarray | None = None) -> float:
+    """Mean area over `splits` ROCs of ten thresholds against min(n, available) pixels of `other`, each drawn once.
+
+    draws: (m, splits) flat row-major pixel indices to use instead of drawing with `seed`.
+    """
+    p, f, o = contract.looked_at_and_elsewhere(pred, fixations, other)
+    where = np.flatnonzero(f)
+    draws = negatives(where.size, np.flatnonzero(o), p.size, splits, seed, draws)
+    return sampled_area(p, where, draws, step) if o.any() else NAN
 
 
 def auc_judd_jittered(pred: Map, fixations: Map, *, noise: np.ndarray | None = None, seed: int = 0) -> float:
@@ -312,6 +330,6 @@ def auc_judd_tarun(pred: Map, fixations: Map) -> float:
 
 
 def ig_tarun(pred: Map, fixations: Map, baseline: Map) -> float:
-    """IG of maps of any sign."""
+    """IG of maps of any sign, brought to [0, 1] as by the MIT code."""
     p, f, b = _compared(pred, fixations, baseline)
-    return gain(p, b, f != 0, PORTED_EPS) if f.any() else NAN
+    return _gain(p, b, f != 0, PORTED_EPS) if f.any() else NAN

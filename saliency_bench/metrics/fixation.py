@@ -10,10 +10,10 @@ there is nothing to predict.  Undefined scores are NaN (`contract`).
 Metrics
 -------
 nss           normalised scanpath saliency, in standard deviations of the map
-auc_judd      area under the ROC whose thresholds are the fixated values
-auc_borji     the same against pixels drawn from the whole image
-auc_shuffled  the same against pixels fixated in other frames, which discounts the centre bias
-ig            information gain over a baseline map, in bits per fixation
+auc_judd      area under the ROC whose thresholds are the fixated values; its chance depends on their number
+auc_rank      chance that a fixated pixel is above an unfixated one; its chance level is 1/2 for any number
+auc_borji     area under the ROC of ten thresholds against pixels drawn from the whole image
+auc_shuffled  chance that a fixated pixel is above one fixated in other frames, which discounts the centre bias
 """
 
 from __future__ import annotations
@@ -59,6 +59,39 @@ def auc_judd(pred: Map, fixations: Map, ties: str = "expected") -> float:
     return float(scores(p, None, f, ties=ties)[3])
 
 
+def chance_of_judd(n: int) -> float:
+    """Expected AUC-Judd of a map of random values with n fixated pixels: (n + 2) / (2 (n + 1)), however many others.
+
+    On average i / (n + 1) of the other pixels come before the i-th fixation, and the trapezoids over these points and
+    i / n have that area.  It is also the area of a constant map whose ties are broken in expectation.
+
+    >>> chance_of_judd(1), chance_of_judd(5)
+    (0.75, 0.5833333333333334)
+    """
+    return (n + 2) / (2 * (n + 1))
+
+
+def auc_rank(pred: Map, fixations: Map) -> float:
+    """Probability that the map is higher at a fixated pixel than at an unfixated one, ties counted half.
+
+    The area under the whole ROC (Mann & Whitney 1947; Green & Swets 1966), exact, 1/2 for a random map whatever the
+    number n of fixations.  AUC-Judd, which draws the ROC through the n fixations alone, exceeds it by the share of the
+    unfixated pixels above the lowest fixation, over 2 n; so it is computed here.
+
+    >>> auc_rank(np.array([[0.0, 3.0], [1.0, 2.0]]), np.array([[0, 1], [0, 1]]))
+    1.0
+    """
+    p, f = contract.looked_at(pred, fixations)
+    judd = float(scores(p, None, f)[3])
+    if np.isnan(judd):
+        return judd
+    hits = p[f != 0]
+    n, lowest = hits.size, hits.min()
+    tied = np.count_nonzero(hits == lowest)
+    above, equal = np.count_nonzero(p > lowest) - (n - tied), np.count_nonzero(p == lowest) - tied
+    return float(judd - (above + equal * tied / (tied + 1)) / (p.size - n) / (2 * n))
+
+
 def auc_borji(pred: Map, fixations: Map, *, splits: int = 100, step: float = 0.1, seed: int = 0,
               draws: np.ndarray | None = None) -> float:
     """Mean area over `splits` ROCs against as many random pixels as there are fixations (Borji et al. 2013).
@@ -73,38 +106,24 @@ def auc_borji(pred: Map, fixations: Map, *, splits: int = 100, step: float = 0.1
     return sampled_area(p, where, draws, step) if where.size > 1 else float("nan")
 
 
-def auc_shuffled(pred: Map, fixations: Map, other: Map, *, splits: int = 100, step: float = 0.1,
-                 seed: int = 0, draws: np.ndarray | None = None) -> float:
-    """Mean area over `splits` ROCs against pixels fixated elsewhere (Tatler et al. 2005; Zhang et al. 2008).
+def auc_shuffled(pred: Map, fixations: Map, other: Map) -> float:
+    """Probability that the map is higher at a fixated pixel than where people looked elsewhere, ties counted half.
 
-    other: (H, W) map, positive where other frames or images were fixated; each split draws min(n,
-    available) of these pixels without repetition.  Which frames `other` gathers is the protocol's choice.
-    draws: (m, splits) flat row-major pixel indices to use instead of drawing with `seed`.
+    other: (H, W) map, positive where other frames or images were fixated; a pixel counts as often as its value says
+    (Tatler et al. 2005; Zhang et al. 2008).  Which frames `other` gathers is the protocol's choice.  The exact area,
+    1/2 for a random map and for any map that says no more than where people look anyway; "sAUC/mit" is the published
+    code, whose ten thresholds do not see the peak of a sharp map.
+
+    >>> auc_shuffled(np.array([[0.0, 3.0], [1.0, 2.0]]), np.array([[0, 0], [0, 1]]), np.array([[0, 1], [3, 0]]))
+    0.75
     """
     p, f, o = contract.looked_at_and_elsewhere(pred, fixations, other)
-    where = np.flatnonzero(f)
-    draws = negatives(where.size, np.flatnonzero(o), p.size, splits, seed, draws)
-    return sampled_area(p, where, draws, step) if o.any() else float("nan")
-
-
-def ig(pred: Map, fixations: Map, baseline: Map) -> float:
-    """Information gain over a baseline: mean over fixations of log2(e + p) - log2(e + b), e = 2^-52, in bits.
-
-    Both maps are brought to [0, 1] by their extrema and then to sum 1 (Kuemmerer et al. 2015, in the form
-    of the MIT benchmark's code).  Constant maps and maps with negative values score NaN.  A prediction resized by
-    a cubic kernel usually undershoots below zero and is NaN here; "IG/mit" has no such guard.
-    """
-    p, f = contract.looked_at(pred, fixations)
-    b = contract.pair(p, baseline, "baseline")[1]
-    if not f.any() or not all(_spread(m) and not contract.mass_trouble(m, "") for m in (p, b)):
+    hits = np.sort(p[f != 0])
+    if not hits.size or not o.any() or not _spread(p):
         return float("nan")
-    return gain(p, b, f != 0)
-
-
-def gain(p: np.ndarray, b: np.ndarray, where: np.ndarray, eps: float = EPS) -> float:
-    """IG of checked maps at the pixels `where` (H, W) bool, whatever the sign of the maps."""
-    at_p, at_b = ((m / m.sum())[where] for m in (unit(p), unit(b)))
-    return float(np.mean(np.log2(eps + at_p) - np.log2(eps + at_b)))
+    elsewhere, times = p[o], np.asarray(contract.numbers(other))[o].astype(np.float64)
+    below = np.searchsorted(hits, elsewhere, "left") + np.searchsorted(hits, elsewhere, "right")
+    return float(1 - np.average(below, weights=times) / (2 * hits.size))
 
 
 def _spread(p: np.ndarray) -> bool:

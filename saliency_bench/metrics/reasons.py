@@ -8,8 +8,8 @@ from saliency_bench.metrics import contract
 from saliency_bench.metrics.contract import Map
 from saliency_bench.metrics.frame import SCORES
 
-_FLAT = ("SIM", "CC", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")  # need a prediction that varies
-_DENSITY, _FIXATION = ("SIM", "CC", "KLD", "EMD"), ("NSS", "AUC-J", "AUC-B", "sAUC", "IG")
+_FLAT = ("SIM", "CC", "NSS", "AUC-J", "AUC-rank", "AUC-B", "sAUC")  # need a prediction that varies
+_DENSITY, _FIXATION = ("SIM", "CC", "KLD", "EMD"), ("NSS", "AUC-J", "AUC-rank", "AUC-B", "sAUC", "IG")
 
 
 def reason(metric: str, pred: Map, density: Map | None = None, fixations: Map | None = None,
@@ -59,7 +59,7 @@ def _given(map_: Map | None, metric: str, name: str) -> Map:
 def _map_trouble(metric: str, map_: np.ndarray, name: str) -> str | None:
     if metric in ("KLD", "IG", "EMD") and contract.mass_trouble(map_, name):
         return contract.mass_trouble(map_, name)
-    if metric in ("KLD", "EMD"):  # the MIT formula gives an empty prediction a finite KLD
+    if metric in ("KLD", "EMD", "IG"):  # the MIT formula gives an empty prediction a finite KLD
         return None if map_.any() or (metric, name) == ("KLD", "prediction") else f"the {name} is all zero"
     if metric == "SIM" and name == "prediction" and not map_.any():
         return None
@@ -67,7 +67,7 @@ def _map_trouble(metric: str, map_: np.ndarray, name: str) -> str | None:
 
 
 def _fixation_trouble(metric: str, f: np.ndarray, other: Map | None) -> str | None:
-    if metric == "AUC-J" and f.all():
+    if metric in ("AUC-J", "AUC-rank") and f.all():
         return "every pixel is fixated"
     if metric == "AUC-B" and np.count_nonzero(f) == 1:
         return "a single fixation"

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from saliency_bench.metrics import contract, dialects, fixation
+from saliency_bench.metrics import contract, dialects, fixation, information
 from saliency_bench.metrics import density as densities
 from saliency_bench.metrics.contract import Map
 
@@ -34,6 +34,9 @@ class Metric:
     dialect    : whose definition it is
     citation   : where the metric was introduced
     degenerate : what it returns when it is undefined
+    chance     : expected score of a map whose pixels are drawn alike and independently, whatever their distribution:
+                 a number, or a function of the number of fixated pixels; None where it depends on more than that
+    nonnegative : whether it reads the prediction as a density, so that a protocol clips it at zero first
     version    : raised by hand where the same maps come to have another score
     """
 
@@ -44,7 +47,14 @@ class Metric:
     dialect: str
     citation: str
     degenerate: str = "NaN"
+    chance: float | Callable[[int], float] | None = None
+    nonnegative: bool = False
     version: int = 1
+
+    def expected(self, n: int) -> float:
+        """`chance` for n fixated pixels; NaN where it is not known."""
+        known = self.chance(n) if callable(self.chance) else self.chance
+        return float("nan") if known is None else known
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -92,6 +102,7 @@ _KINDS = {  # needs, better, citation
     "EMD": (_DENSITY, "lower", "Pele & Werman 2009, Fast and robust earth mover's distances"),
     "NSS": (_FIXATIONS, "higher", "Peters et al. 2005, Components of bottom-up gaze allocation in natural images"),
     "AUC-J": (_FIXATIONS, "higher", _JUDD),
+    "AUC-rank": (_FIXATIONS, "higher", "Mann & Whitney 1947; Green & Swets 1966, Signal detection theory"),
     "AUC-B": (_FIXATIONS, "higher", _BORJI),
     "AUC-uniform": (_FIXATIONS, "higher", _BORJI),
     "sAUC": (("fixations", "other"), "higher", "Tatler et al. 2005; Zhang et al. 2008"),
@@ -100,28 +111,31 @@ _KINDS = {  # needs, better, citation
 }
 
 
-def _row(name: str, function: Callable[..., float], degenerate: str = "NaN") -> Metric:
+def _row(name: str, function: Callable[..., float], degenerate: str = "NaN", **more: Any) -> Metric:
     kind, _, variant = name.partition("/")
     if variant:  # dividing by zero is part of published definitions
         function = np.errstate(all="ignore")(function)
     needs, better, citation = _KINDS[kind]
-    return Metric(name, function, needs, better, variant.split("-")[0] or "suite", citation, degenerate)
+    return Metric(name, function, needs, better, variant.split("-")[0] or "suite", citation, degenerate,
+                  **more)
 
 
 _ZERO_FLAT, _HALF_FLAT = "0 for a constant prediction", "1/2 for a constant prediction"
 _ZERO_EMPTY, _UNIFORM_EMPTY = "0 for an all-zero map", "an all-zero map counts as uniform"
 _ROWS = [
     _row("SIM", densities.sim, "NaN; 0 for an all-zero prediction"),
-    _row("CC", densities.cc),
-    _row("NSS", fixation.nss),
-    _row("AUC-J", fixation.auc_judd),
-    _row("KLD", densities.kld),
-    _row("EMD", densities.emd),
-    _row("IG", fixation.ig),
-    _row("AUC-B", fixation.auc_borji),
-    _row("sAUC", fixation.auc_shuffled),
+    _row("CC", densities.cc, chance=0.0),
+    _row("NSS", fixation.nss, chance=0.0),
+    _row("AUC-J", fixation.auc_judd, chance=fixation.chance_of_judd),
+    _row("KLD", densities.kld, nonnegative=True),
+    _row("EMD", densities.emd, nonnegative=True),
+    _row("IG", information.ig, nonnegative=True),
+    _row("AUC-rank", fixation.auc_rank, chance=0.5),
+    _row("AUC-B", fixation.auc_borji, chance=0.5),
+    _row("sAUC", fixation.auc_shuffled, chance=0.5),
     _row("AUC-J/step", dialects.auc_judd_step),
     _row("SIM/mit", dialects.sim_mit, _ZERO_EMPTY),
+    _row("sAUC/mit", dialects.auc_shuffled_mit),
     _row("CC/mit", densities.cc),
     _row("NSS/mit", fixation.nss),
     _row("AUC-J/mit", dialects.auc_judd_mit),

@@ -17,13 +17,13 @@ def metrics() -> list[dict[str, Any]]:
 
 def protocols() -> list[dict[str, Any]]:
     """A row a protocol: its name and what it does."""
-    return [{"name": p.name, "about": p.about, "more": ", ".join(p.more), "from": package}
+    return [{"name": p.name, "about": p.about, "measures": ", ".join(p.measured), "from": package}
             for p, package in _all("protocols")]
 
 
 def protocols_text() -> str:
     """`protocols` in lines."""
-    return "\n".join(f"{row['name']} ({row['from']}): {row['about']}" + (f"; also {row['more']}" if row["more"] else "")
+    return "\n".join(f"{row['name']} ({row['from']}): {row['about']}; measures {row['measures']}"
                      for row in protocols())
 
 

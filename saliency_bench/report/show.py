@@ -13,7 +13,7 @@ from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.everything import NotRun
 from saliency_bench.harness.record import Record
 from saliency_bench.report.figures import run_figure
-from saliency_bench.report.tables import comparison_table, comparisons, coverage, footnotes, rows, table
+from saliency_bench.report.tables import chance, comparison_table, comparisons, coverage, footnotes, rows, table
 from saliency_bench.report.worth import LEGEND, gain_table
 
 
@@ -55,7 +55,7 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
 
     for dataset in datasets:
         of_set = by_set[dataset.manifest]
-        say(f"\n{dataset.name} ({dataset.split}), protocol {of_set[0].spec.protocol}: mean over videos "
+        say(f"\n{dataset.name} ({dataset.split}), protocol {of_set[0].spec.columns}: mean over videos "
             "[95 % interval, bootstrap over videos]\n")
         say(table(of_set, everything))
         if compared := comparison_table(of_set, not everything):
@@ -63,7 +63,7 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
         if gained := gain_table(of_set):
             say(f"\n{gained}\n\n{LEGEND}")
         say("")
-        for line in [*footnotes(of_set), *(f"! {p}" for p in _problems(of_set))]:
+        for line in [*chance(of_set), *footnotes(of_set), *(f"! {p}" for p in _problems(of_set))]:
             say(f"  {line}")
         say(f"  figure:  {figures[dataset.manifest]}")
     say(f"  records: {out}/<run>/record.json, scores by frame: {out}/<run>/scores/")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from saliency_bench.columns import IG
 from saliency_bench.harness.record import REFERENCES, Record, Scores, paired
 from saliency_bench.harness.worth import gains, skill
-from saliency_bench.protocol import CONSTANT, HEADLINE
+from saliency_bench.protocol import CONSTANT
 from saliency_bench.report.worth import as_json, share
 
 KINDS = {
@@ -79,7 +80,7 @@ def comparisons(records: Sequence[Record], pairs: bool = True) -> list[dict[str,
     out: list[dict[str, object]] = []
     for i, a in enumerate(models):
         for b in (models[i + 1:] if pairs else []) + others:
-            differences = {m: d for m in HEADLINE if (d := paired(a, b, m)) is not None}
+            differences = {m: d for m in a.measured if m in b.measured and (d := paired(a, b, m)) is not None}
             if differences and a.spec.manifest == b.spec.manifest:
                 out.append({"a": a.spec.label, "b": b.spec.label, "dataset": a.spec.dataset, "difference": {
                     m: {"mean": d[0], "low": d[1], "high": d[2]} for m, d in differences.items()}})
@@ -91,9 +92,20 @@ def comparison_table(records: Sequence[Record], pairs: bool = True) -> str:
     def cell(difference: dict[str, float] | None) -> str:
         return "-" if difference is None else "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
 
-    body = [[f"{c['a']} - {c['b']}", *(cell(c["difference"].get(m)) for m in HEADLINE)]  # type: ignore[attr-defined]
+    metrics = dict.fromkeys(m for record in records for m in record.measured)
+    body = [[f"{c['a']} - {c['b']}", *(cell(c["difference"].get(m)) for m in metrics)]  # type: ignore[attr-defined]
             for c in comparisons(records, pairs)]
-    return tabulate(body, ["paired difference", *HEADLINE], tablefmt="github") if body else ""
+    return tabulate(body, ["paired difference", *metrics], tablefmt="github") if body else ""
+
+
+def chance(records: Sequence[Scores]) -> list[str]:
+    """The scores that say nothing, in one line: of a map of random values, and of the baseline; [] where not known."""
+    known = next((r.notes["chance"] for r in records if r.notes.get("chance")), None)
+    if not isinstance(known, dict):
+        return []
+    said = [f"{m} {value:.3g}{' (by the number of fixations)' if m == 'AUC-J' else ''}" for m, value in known.items()]
+    said += ["IG 0 is the centre prior"] * any(IG in record.videos for record in records)
+    return [f"chance: {', '.join(said)}"]
 
 
 def footnotes(records: Sequence[Scores]) -> list[str]:
@@ -118,6 +130,12 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             lines.append(f"{label}: posterior mean given what the mode shows ({how})")
         if "rule" in notes:
             lines.append(f"{label}: {notes['rule']}, sigma {notes['sigma_px']:g} px")
+        if isinstance(fit := notes.get("nonlinearity"), dict):
+            lines.append(f"{label}: IG of densities made of the maps, (1 - m) u^g / sum + m times the centre prior, by "
+                         f"what is best on the other videos: g = {fit['g']:g}, m = {fit['m']:g} for {fit['videos']} of "
+                         f"{fit['of']}")
+        if IG in record.videos and len(record.videos) < 2:
+            lines.append(f"{label}: IG needs two videos or more: the centre prior of a video is known from the others")
         if constant := record.counts().get(CONSTANT):
             lines.append(f"{label}: {constant} frames with {CONSTANT}")
         lines += [f"{label}: no map for {m}" for m in record.missing()]
