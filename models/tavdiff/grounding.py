@@ -38,7 +38,7 @@ from saliency_bench.models.tavdiff.conditions import grid_positions
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import TAVDiff
-from saliency_bench.models.windows import WindowBatch, Windows
+from saliency_bench.models.windows import Window, WindowBatch, Windows
 from saliency_bench.synthetic.causal import law
 from saliency_bench.synthetic.causal.dataset import CausalStream
 from saliency_bench.synthetic.causal.render import RATE, sound
@@ -55,7 +55,7 @@ class Scenes(NamedTuple):
     batch    : the windows' frames; places : (B, O, 2) x, y of the objects at the target frame, from -1 to 1
     captions : B lists of a caption about each object; words : (B, O, O) what it leaves, rows summing to 1
     kinds    : B lists of what each caption tells
-    sounds   : (B, n) one excerpt a scene; source : (B,) the object it is of; tones : what it tells
+    sounds   : (B, 3, n) an excerpt of each tone; source : (B, 3) the objects they are of
     sight    : (B,) the object that stands out
     """
 
@@ -66,7 +66,6 @@ class Scenes(NamedTuple):
     kinds: list[list[str]]
     sounds: Tensor
     source: Tensor
-    tones: list[str]
     sight: Tensor
 
 
@@ -105,30 +104,30 @@ class Grounding(nn.Module):
         by_caption = -(log * scenes.words.unsqueeze(2)).sum(-1)  # (B, O, L)
         said = (by_caption * content).sum() / content.sum()
 
-        heard = self.query["A"](self.hear(self.network.audio(scenes.sounds).flatten(1)))
-        choice = (keys["A"] @ heard.unsqueeze(-1))[..., 0] / math.sqrt(WIDTH)
-        tone = F.cross_entropy(choice, scenes.source)
+        heard = self.query["A"](self.hear(self.network.audio(scenes.sounds.flatten(0, 1)).flatten(1)))
+        choice = heard.unflatten(0, (len(at), -1)) @ keys["A"].mT / math.sqrt(WIDTH)  # (B, 3, O)
+        tone = F.cross_entropy(choice.flatten(0, 1), scenes.source.flatten())
         stands_out = self.out(seen)[..., 0]
         sight = F.cross_entropy(stands_out, scenes.sight)
 
-        right = {"sight": stands_out.argmax(1) == scenes.sight}
         meant = (log * content.unsqueeze(-1)).sum(2).argmax(-1)
         chosen = scenes.words.gather(2, meant.unsqueeze(-1))[..., 0] > 0
         told = [(kind, bool(ok)) for row, oks in zip(scenes.kinds, chosen, strict=True)
                 for kind, ok in zip(row, oks, strict=True)]
-        told += [(kind, bool(ok)) for kind, ok in zip(scenes.tones, choice.argmax(1) == scenes.source, strict=True)]
-        told += [("sight", bool(ok)) for ok in right["sight"]]
+        told += [(kind, bool(ok)) for row in choice.argmax(2) == scenes.source
+                 for kind, ok in zip(TONES, row, strict=True)]
+        told += [("sight", bool(ok)) for ok in stands_out.argmax(1) == scenes.sight]
         counts, hits = Counter(kind for kind, _ in told), Counter(kind for kind, ok in told if ok)
         return said + tone + 0.5 * sight, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
 
 
-def draw(stream: CausalStream, indices: Sequence[int], window: object, seed: int) -> Scenes:
+def draw(stream: CausalStream, indices: Sequence[int], window: Window, seed: int) -> Scenes:
     """Scenes of a stream by number; frame, captions and sound of each are a function of (seed, number)."""
-    batches, places, captions, left, kinds, source, tones, sight = [], [], [], [], [], [], [], []
+    batches, places, captions, left, kinds, sounds, source, sight = [], [], [], [], [], [], [], []
     for index in indices:
         rng = np.random.default_rng([seed, 7, index])
         scene, clip = stream.scene(index), stream[index].clip
-        frame = int(rng.choice(window.inside(law.FRAMES)))  # type: ignore[attr-defined]
+        frame = int(rng.choice(window.inside(law.FRAMES)))
         at = scene.positions(np.array([frame / law.FPS]))[0]
         cells = law.cell(at)
         told = [str(w) for w in rng.choice(WORDS, law.OBJECTS)]
@@ -137,17 +136,17 @@ def draw(stream: CausalStream, indices: Sequence[int], window: object, seed: int
             if words == "place":
                 rows[i] = (cells == cells[i]) / (cells == cells[i]).sum()
         said = [Captions(replace(scene, words=w).captions(i, i)).at(frame) for i, w in enumerate(told)]
-        tone, of = str(rng.choice(TONES)), int(rng.integers(law.OBJECTS))
-        audio = Audio(RATE, partial(sound, replace(scene, tone=tone), of))
-        batches.append(Windows(replace(clip.only("AV"), audio=audio), window, seed).batch([frame]))  # type: ignore[arg-type]
+        of = rng.integers(law.OBJECTS, size=len(TONES)).tolist()
+        played = [Audio(RATE, partial(sound, replace(scene, tone=tone), i)) for tone, i in zip(TONES, of, strict=True)]
+        batches.append(Windows(clip.only("V"), window, seed).batch([frame]))
+        excerpts = [Windows(replace(clip.only("A"), audio=audio), window, seed).batch([frame]).audio for audio in played]
         places.append(2 * at / np.array(law.SIZE[::-1]) - 1)
-        for kept, value in ((captions, said), (left, rows), (kinds, told), (source, of), (tones, tone),
+        for kept, value in ((captions, said), (left, rows), (kinds, told), (source, of), (sounds, excerpts),
                             (sight, scene.sight)):
             kept.append(value)  # type: ignore[attr-defined]
-    batch = WindowBatch.stack(batches)
-    assert batch.audio is not None
-    return Scenes(batch, torch.tensor(np.array(places), dtype=torch.float32), captions,
-                  torch.tensor(np.array(left), dtype=torch.float32), kinds, batch.audio, torch.tensor(source), tones,
+    where, meant = (torch.tensor(np.array(x), dtype=torch.float32) for x in (places, left))
+    heard = torch.stack([torch.cat(row) for row in sounds])
+    return Scenes(WindowBatch.stack(batches), where, captions, meant, kinds, heard, torch.tensor(source),
                   torch.tensor(sight))
 
 
