@@ -137,9 +137,9 @@ def draw(stream: CausalStream, indices: Sequence[int], window: Window, seed: int
                 rows[i] = (cells == cells[i]) / (cells == cells[i]).sum()
         said = [Captions(replace(scene, words=w).captions(i, i)).at(frame) for i, w in enumerate(told)]
         of = rng.integers(law.OBJECTS, size=len(TONES)).tolist()
-        played = [Audio(RATE, partial(sound, replace(scene, tone=tone), i)) for tone, i in zip(TONES, of, strict=True)]
+        played = [Audio(RATE, partial(sound, replace(scene, tone=t), i)) for t, i in zip(TONES, of, strict=True)]
         batches.append(Windows(clip.only("V"), window, seed).batch([frame]))
-        excerpts = [Windows(replace(clip.only("A"), audio=audio), window, seed).batch([frame]).audio for audio in played]
+        excerpts = [Windows(replace(clip.only("A"), audio=a), window, seed).batch([frame]).audio for a in played]
         places.append(2 * at / np.array(law.SIZE[::-1]) - 1)
         for kept, value in ((captions, said), (left, rows), (kinds, told), (source, of), (sounds, excerpts),
                             (sight, scene.sight)):
