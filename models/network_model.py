@@ -42,6 +42,7 @@ from saliency_bench.models.weights import (
     save_weights,
     take_over,
     weights_name,
+    windows_of,
 )
 
 
@@ -63,6 +64,7 @@ class NetworkModel(SlidingWindowModel):
         self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
         # Of what started from an authors' checkpoint: nobody wrote down what that had seen.
         self.unknown_training = bool(self.record.get("unknown_training", False))
+        self.windows_seen = windows_of(self.record)  # training windows, those of weights it started from included
         self.window = config.adapter_window(mode)
         self.blur = float(getattr(config, "blur", 0.0))
 
@@ -250,9 +252,14 @@ class NetworkModel(SlidingWindowModel):
         return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:12]
 
     @classmethod
+    def weights_path(cls, preset: str, mode: str) -> Path:
+        """Where weights that come with the package lie, whether there are any or not."""
+        return cls.home.parent / "weights" / f"{cls.name}-{preset}-{mode}.safetensors"
+
+    @classmethod
     def shipped(cls, preset: str, mode: str) -> Path:
         """Weights that come with the package; where absent, a `UserError` says how to train them."""
-        path = cls.home.parent / "weights" / f"{cls.name}-{preset}-{mode}.safetensors"
+        path = cls.weights_path(preset, mode)
         if not path.is_file():
             cls.load_preset(preset)
             raise UserError(f"{cls.name}({mode}): expected weights {path.name} in {path.parent}, found none; train "
@@ -270,10 +277,14 @@ class NetworkModel(SlidingWindowModel):
 
     @classmethod
     def record_of(cls, path: Path) -> dict[str, Any]:
-        """What is known of weights: their name, the data sets they have seen and the steps they took."""
-        record = cls._describe(path)["record"]
+        """What is known of weights: their name, the data sets they have seen, the steps they took, the training windows
+        they have seen in all and their parameters.
+        """
+        described = cls._describe(path)
+        record = described["record"]
         return {"name": cls.weights_name(path), "trained_on": list(record.get("trained_on", ())),
-                "steps": record.get("spec", {}).get("steps", 0)}
+                "steps": record.get("spec", {}).get("steps", 0), "windows": windows_of(record),
+                "parameters": described.get("parameters", 0)}
 
     @classmethod
     def card(cls) -> dict[str, Any]:
@@ -301,7 +312,7 @@ class NetworkModel(SlidingWindowModel):
         else:
             other = self.read(path)
             given, self.trained_on = other.network.state_dict(), other.trained_on
-            self.unknown_training = other.unknown_training
+            self.unknown_training, self.windows_seen = other.unknown_training, other.windows_seen
         return take_over(self.network, given, tuple(parts), path)
 
     def save(self, path: Path, record: Mapping[str, Any]) -> Path:

@@ -20,6 +20,9 @@ from saliency_bench.report.cells import digits, marked_md, marked_tex, md, numbe
 from saliency_bench.report.tables import footnotes, short
 
 LEVEL = "°"
+BUDGET = ("preset", "training windows", "signal scale, steps")  # the last of diffusion models
+BUDGET_COLUMNS = {"preset": "preset", "training windows": "windows", "signal scale": "signal_scale",
+                  "denoising steps": "steps"}
 
 
 def markdown(board: Board) -> str:
@@ -64,12 +67,12 @@ def about(protocol: str) -> str:
 def table(board: Board) -> str:
     """The board's table in Markdown."""
     level = {m: board.level_with_best(m) for m in HEADLINE}
-    heads = ["system", "kind", *HEADLINE, "skill", "videos", "parameters", "MACs/frame", "ms/frame"]
+    heads = ["system", "kind", *HEADLINE, "skill", "videos", *BUDGET, "parameters", "MACs/frame", "ms/frame"]
     body = []
     for row in board.rows:
         cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in HEADLINE]
         body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, number(row.skill, ".2f", ""),
-                     row.measured.n_videos, *_costs(row)])
+                     row.measured.n_videos, *_budget(row), *_costs(row)])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
@@ -83,6 +86,20 @@ def _costs(row: Row) -> list[str]:
     cost = cost_of(row)
     sizes = ["" if cost.get(k) is None else short(cost[k]) for k in ("parameters", "macs")]
     return [*sizes, number(row.measured.ms_per_frame, ".1f", "")]
+
+
+def _budget(row: Row) -> list[str]:
+    """The preset and the training windows of a row; of a diffusion model also its signal scale and denoising steps."""
+    budget = budget_of(row)
+    windows = f"{budget['windows']:,}" if "windows" in budget else ""
+    diffusion = f"{budget['signal_scale']:g}, {budget['steps']}" if "signal_scale" in budget else ""
+    return [md(str(budget.get("preset", ""))), windows, diffusion]
+
+
+def budget_of(row: Row) -> dict[str, Any]:
+    """What the weights of a row learned with (harness/budget.py), where it is known."""
+    budget = row.measured.notes.get("budget")
+    return budget if isinstance(budget, dict) else {}
 
 
 def cost_of(row: Row) -> dict[str, Any]:
@@ -107,7 +124,7 @@ def csv_text(board: Board) -> str:
     for metric in HEADLINE:
         heads += [metric, f"{metric} low", f"{metric} high", f"{metric} place", f"{metric} rank low",
                   f"{metric} rank high"]
-    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", "run"])
+    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", *BUDGET_COLUMNS, "run"])
     for row in board.rows:
         spec, notes, cost = row.measured.spec, row.measured.notes, cost_of(row)
         line: list[object] = [spec.model, spec.mode, row.label, notes.get("kind", ""), int(row.measured.reference),
@@ -118,7 +135,8 @@ def csv_text(board: Board) -> str:
                      *("" if x is None else x for x in (row.places[metric], rank.get("low"), rank.get("high")))]
         line += [number(row.skill, ".4f", ""), row.measured.n_videos, row.measured.entry.n_frames,
                  *("" if cost.get(k) is None else cost[k] for k in ("parameters", "macs")),
-                 number(row.measured.ms_per_frame, ".3f", ""), row.id]
+                 number(row.measured.ms_per_frame, ".3f", ""),
+                 *(budget_of(row).get(k, "") for k in BUDGET_COLUMNS.values()), row.id]
         writer.writerow(line)
     return out.getvalue()
 
