@@ -215,7 +215,7 @@ def model_record(request: Request, model: Any, mode: str, dataset: Dataset, prot
             dataset = replace(dataset, problems=(*dataset.problems, problem))
     spent = cost(model, mode)
     notes["cost"] = spent._asdict()
-    if weights:
+    if weights and "untrained" not in notes:
         notes["budget"] = budget(model, spent.parameters)
     if hasattr(model, "card") and (kind := model.card().get("kind")):
         notes["kind"] = kind
