@@ -99,20 +99,26 @@ class Campaign:
 
 
 def trainings(only: Sequence[str] = (), modes: Sequence[str] = ()) -> list[Training]:
-    """Every system that has a nano preset in every mode, fewest multiply-accumulates first; `only` of these systems
-    and in these modes where given.  Raises `UserError` for a name or mode that there is not.
+    """Every system that has a nano preset in every mode; `only` of these systems and in these modes where given.
+
+    Raises `UserError` for a name or mode that there is not.
     """
-    found = {}
-    for name in registry.own("models"):
-        model = registry.load("models", name)
-        if hasattr(model, "create") and PRESET in model.presets():
-            found |= {Training(name, mode): model for mode in model.modes}
+    networks = {name: model for name in registry.own("models")
+                if hasattr(model := registry.load("models", name), "create") and PRESET in model.presets()}
+    found = [Training(name, mode) for name, model in networks.items() for mode in model.modes]
     for asked, known in ((only, {t.model for t in found}), (modes, {t.mode for t in found})):
         if unknown := sorted(set(asked) - known):
             raise UserError(f"{unknown[0]}: expected one of {', '.join(sorted(known))}")
-    kept = {t: m for t, m in found.items() if (not only or t.model in only) and (not modes or t.mode in modes)}
-    macs = {t: cost(model.create(t.mode, PRESET, {}).eval(), t.mode).macs or 0 for t, model in kept.items()}
-    return sorted(kept, key=lambda t: (macs[t], t))
+    return [t for t in found if (not only or t.model in only) and (not modes or t.mode in modes)]
+
+
+def cheapest_first(asked: Iterable[Training]) -> list[Training]:
+    """In order of the multiply-accumulates of a map."""
+    def macs(training: Training) -> int:
+        model = registry.load("models", training.model).create(training.mode, PRESET, {}).eval()
+        return cost(model, training.mode).macs or 0
+
+    return sorted(asked, key=macs)
 
 
 def train_all(campaign: Campaign, asked: Iterable[Training]) -> Iterator[str]:
@@ -175,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     failed = False
-    for line in train_all(campaign, chosen):
+    for line in train_all(campaign, cheapest_first(chosen)):
         print(line, flush=True)
         failed |= line.startswith("FAILED")
     return int(failed)
