@@ -119,3 +119,8 @@ def test_a_board_says_preset_windows_and_how_a_row_diffuses():
     at = {name: heads.index(name) for name in ("preset", "training windows", "signal scale", "denoising steps")}
     assert [[line.split(",")[i] for i in at.values()] for line in table[1:]] == [["nano", "24000", "0.05", "1"],
                                                                                   ["", "", "", ""]]
+
+
+def test_a_board_of_rows_whose_budget_is_not_known_has_no_columns_for_it():
+    [board] = boards([measured("a", 0.6)])
+    assert "training windows" not in markdown(board) + csv_text(board)

@@ -20,9 +20,10 @@ from saliency_bench.report.cells import digits, marked_md, marked_tex, md, numbe
 from saliency_bench.report.tables import footnotes, short
 
 LEVEL = "°"
-BUDGET = ("preset", "training windows", "signal scale, steps")  # the last of diffusion models
-BUDGET_COLUMNS = {"preset": "preset", "training windows": "windows", "signal scale": "signal_scale",
-                  "denoising steps": "steps"}
+# Of boards that have a row whose budget is known; the last of diffusion models.
+BUDGET = ("preset", "training windows", "signal scale, steps")
+BUDGET_CSV = {"preset": "preset", "training windows": "windows", "signal scale": "signal_scale",
+              "denoising steps": "steps"}
 
 
 def markdown(board: Board) -> str:
@@ -66,13 +67,14 @@ def about(protocol: str) -> str:
 
 def table(board: Board) -> str:
     """The board's table in Markdown."""
-    level = {m: board.level_with_best(m) for m in HEADLINE}
-    heads = ["system", "kind", *HEADLINE, "skill", "videos", *BUDGET, "parameters", "MACs/frame", "ms/frame"]
+    level, budgets = {m: board.level_with_best(m) for m in HEADLINE}, any(map(budget_of, board.rows))
+    heads = ["system", "kind", *HEADLINE, "skill", "videos", *(BUDGET if budgets else ()), "parameters", "MACs/frame",
+             "ms/frame"]
     body = []
     for row in board.rows:
         cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in HEADLINE]
         body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, number(row.skill, ".2f", ""),
-                     row.measured.n_videos, *_budget(row), *_costs(row)])
+                     row.measured.n_videos, *(_budget(row) if budgets else ()), *_costs(row)])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
@@ -120,11 +122,12 @@ def csv_text(board: Board) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     stable = {s["metric"]: s["ranks"] for s in board.stability}
+    budgets = BUDGET_CSV if any(map(budget_of, board.rows)) else {}
     heads = ["system", "mode", "label", "kind", "reference", "dataset", "split", "protocol", "weights", "zero shot"]
     for metric in HEADLINE:
         heads += [metric, f"{metric} low", f"{metric} high", f"{metric} place", f"{metric} rank low",
                   f"{metric} rank high"]
-    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", *BUDGET_COLUMNS, "run"])
+    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", *budgets, "run"])
     for row in board.rows:
         spec, notes, cost = row.measured.spec, row.measured.notes, cost_of(row)
         line: list[object] = [spec.model, spec.mode, row.label, notes.get("kind", ""), int(row.measured.reference),
@@ -136,7 +139,7 @@ def csv_text(board: Board) -> str:
         line += [number(row.skill, ".4f", ""), row.measured.n_videos, row.measured.entry.n_frames,
                  *("" if cost.get(k) is None else cost[k] for k in ("parameters", "macs")),
                  number(row.measured.ms_per_frame, ".3f", ""),
-                 *(budget_of(row).get(k, "") for k in BUDGET_COLUMNS.values()), row.id]
+                 *(budget_of(row).get(k, "") for k in budgets.values()), row.id]
         writer.writerow(line)
     return out.getvalue()
 
