@@ -9,30 +9,45 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency_bench.baselines.vinet import DecoderConfig, VisualConfig, halvings
+from saliency_bench.baselines.pyramid import VisualConfig
+from saliency_bench.baselines.vinet import DecoderConfig, halvings
 from saliency_bench.models import checkpoints
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.config import NetworkConfig
 from saliency_bench.models.encoders.convert import State, authors_s3d, convert_s3d, load_encoder, unread
 from saliency_bench.models.encoders.pretrained import s3d_weights
-from saliency_bench.models.encoders.s3d import PYRAMID, S3D
+from saliency_bench.models.encoders.s3d import PYRAMID, STRIDES
 from saliency_bench.models.losses import Weights
 from saliency_bench.models.network_model import NetworkModel
 
 EPS = 1e-3
+POOLS = (4, 7, 13)  # the layers of S3D that the decoder undoes
 
 
 class TASEDConfig(NetworkConfig):
-    """`blur`: standard deviation, in pixels of the map, of the Gaussian that smooths it."""
+    """`blur`: standard deviation, in pixels of the map, of the Gaussian that smooths it.
+
+    Where `visual.strides` leave a pool no stride in space, the decoder has nothing to undo there.
+    """
 
     visual: VisualConfig = VisualConfig()
     decoder: DecoderConfig = DecoderConfig()
     loss: Weights = {"kl_batch": 1.0}
     blur: NonNegativeFloat = 7.0
+
+    @model_validator(mode="after")
+    def _can_be_undone(self) -> TASEDConfig:
+        if self.visual.layer != 15:
+            raise ValueError(f"visual.layer {self.visual.layer} must be 15, from which the decoder starts")
+        for layer, (time, space) in self.visual.strides.items():
+            if layer not in POOLS or time != STRIDES[layer][0] or space > 2:
+                raise ValueError(f"visual.strides {layer} = [{time}, {space}]: the decoder undoes the pools "
+                                 f"{', '.join(map(str, POOLS))} with their own stride in time, and 1 or 2 in space")
+        return self
 
 
 class Step(nn.Module):
@@ -52,6 +67,16 @@ def winners(x: Tensor, kernel: int) -> Tensor:
     return F.max_pool2d(x.flatten(1, 2), kernel, 2, (kernel - 1) // 2, return_indices=True)[1]
 
 
+def undo(x: Tensor, level: Tensor, kernel: int) -> Tensor:
+    """x (B, C, T, h, w) put back to the places of `level` (B, C, T, H, W) that won a pool of stride 2, zero elsewhere.
+
+    Where x is as large as `level`, that pool had no stride in space, and x is returned.
+    """
+    if x.shape[-2:] == level.shape[-2:]:
+        return x
+    return unpool(x, winners(level, kernel), kernel, level.shape[-2:])
+
+
 def unpool(x: Tensor, indices: Tensor, kernel: int, size: Sequence[int]) -> Tensor:
     """x (B, C, T, h, w) put back to the places `indices` of (B, C, T, *size), zero elsewhere."""
     y = F.max_unpool2d(x.flatten(1, 2), indices, kernel, 2, (kernel - 1) // 2, tuple(size))
@@ -64,7 +89,7 @@ class TASED(nn.Module):
     def __init__(self, config: TASEDConfig):
         super().__init__()
         momentum = config.visual.momentum
-        self.visual = S3D(config.visual.width, momentum=momentum)
+        self.visual = config.visual.build()
         fine, second, third, top = (self.visual.channels[i] for i in PYRAMID)
         half, few = (max(4, round(n * config.decoder.width)) for n in (64, 4))
 
@@ -92,9 +117,9 @@ class TASED(nn.Module):
         # The decoder has as many time steps as the top; each of its frames undoes the pooling of the strongest one.
         fine, second, third = (F.max_pool3d(levels[i], (t, 1, 1)) for i, t in ((3, 4), (6, 4), (12, 2)))
         x = self.top(levels[15])
-        x = self.middle(unpool(x, winners(third, 2), 2, third.shape[-2:]))
-        x = self.low(unpool(x, winners(second, 3), 3, second.shape[-2:]))
-        x = self.last(unpool(x, winners(fine, 3), 3, fine.shape[-2:]))
+        x = self.middle(undo(x, third, 2))
+        x = self.low(undo(x, second, 3))
+        x = self.last(undo(x, fine, 3))
         return self.out(self.up(x))[:, 0, 0]
 
 

@@ -43,6 +43,7 @@ from saliency_bench.models.weights import (
     take_over,
     tensors_of,
     weights_name,
+    windows_of,
 )
 
 
@@ -64,6 +65,7 @@ class NetworkModel(SlidingWindowModel):
         self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
         # Of what started from an authors' checkpoint: nobody wrote down what that had seen.
         self.unknown_training = bool(self.record.get("unknown_training", False))
+        self.windows_seen = windows_of(self.record)  # training windows, those of weights it started from included
         self.window = config.adapter_window(mode)
         self.blur = float(getattr(config, "blur", 0.0))
 
@@ -251,9 +253,14 @@ class NetworkModel(SlidingWindowModel):
         return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:12]
 
     @classmethod
+    def weights_path(cls, preset: str, mode: str) -> Path:
+        """Where weights that come with the package lie, whether there are any or not."""
+        return cls.home.parent / "weights" / f"{cls.name}-{preset}-{mode}.safetensors"
+
+    @classmethod
     def shipped(cls, preset: str, mode: str) -> Path:
         """Weights that come with the package; where absent, a `UserError` says how to train them."""
-        path = cls.home.parent / "weights" / f"{cls.name}-{preset}-{mode}.safetensors"
+        path = cls.weights_path(preset, mode)
         if not path.is_file():
             cls.load_preset(preset)
             raise UserError(f"{cls.name}({mode}): expected weights {path.name} in {path.parent}, found none; train "
@@ -271,10 +278,14 @@ class NetworkModel(SlidingWindowModel):
 
     @classmethod
     def record_of(cls, path: Path) -> dict[str, Any]:
-        """What is known of weights: their name, the data sets they have seen and the steps they took."""
-        record = cls._describe(path)["record"]
+        """What is known of weights: their name, the data sets they have seen, the steps they took, the training windows
+        they have seen in all and their parameters.
+        """
+        described = cls._describe(path)
+        record = described["record"]
         return {"name": cls.weights_name(path), "trained_on": list(record.get("trained_on", ())),
-                "steps": record.get("spec", {}).get("steps", 0)}
+                "steps": record.get("spec", {}).get("steps", 0), "windows": windows_of(record),
+                "parameters": described.get("parameters", 0)}
 
     @classmethod
     def card(cls) -> dict[str, Any]:
@@ -306,6 +317,7 @@ class NetworkModel(SlidingWindowModel):
             given, record = tensors_of(data, path, self.name), description["record"]
             self.trained_on = tuple(str(name) for name in record.get("trained_on", ()))
             self.unknown_training = bool(record.get("unknown_training", False))
+            self.windows_seen = windows_of(record)
         return take_over(self.network, given, tuple(parts), path)
 
     def save(self, path: Path, record: Mapping[str, Any]) -> Path:

@@ -79,6 +79,15 @@ def describe_weights(path: Path, model: str) -> dict[str, Any]:
     return description
 
 
+def windows_of(record: Mapping[str, Any]) -> int:
+    """Training windows that weights with this record have seen; 0 where it does not say.
+
+    A record that was written before the number was kept has it as steps times batch.
+    """
+    spec = record.get("spec", {})
+    return int(record.get("windows") or spec.get("steps", 0) * spec.get("batch", 0))
+
+
 def weights_name(path: Path, model: str) -> str:
     """How tables name weights: the file's stem and a hash of its tensors and config together."""
     description = describe_weights(path, model)

@@ -40,6 +40,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds of the videos; the recipe's by default.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, in place of epochs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Measure the speed, then choose the steps.")] = None,
+    windows: Annotated[int | None, typer.Option(min=1, help="Training windows in all, whatever the batch.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Windows a step; the recipe's by default.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW; the recipe's by default.")] = None,
     average: Annotated[float | None, typer.Option(
@@ -68,9 +69,9 @@ def train(
 
     given = {"batch": batch, "learning_rate": learning_rate, "average": average, "precision": precision}
     wanted = Wanted(model, mode, preset, dataset, fold, data_root, steps, epochs, minutes,
-                    {k: v for k, v in given.items() if v is not None}, seed, choose_device(device), workers, out, init,
-                    tuple(words(init_parts, "--init-parts")) if init_parts else (), pretrain, model_options(settings),
-                    resume)
+                    windows, {k: v for k, v in given.items() if v is not None}, seed, choose_device(device), workers,
+                    out, init, tuple(words(init_parts, "--init-parts")) if init_parts else (), pretrain,
+                    model_options(settings), resume)
     def tell(line: str) -> None:
         err_console.print(line, soft_wrap=True, highlight=False, markup=False)
 

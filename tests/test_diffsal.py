@@ -204,9 +204,8 @@ def test_the_loss_is_summed_over_pixels_and_leaves_out_windows_without_truth(mon
 
 
 @in_both_modes
-def test_the_small_preset_is_small_and_all_of_it_learns(mode):
+def test_all_of_the_small_preset_learns(mode):
     of = DiffSalModel.create(mode, "nano")
-    assert parameters(of) <= 150_000
     loss = of.train().loss(windows(of), truth())
     loss.backward()
     assert torch.isfinite(loss)

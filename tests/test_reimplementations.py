@@ -76,8 +76,7 @@ def test_the_loss_is_finite_and_every_parameter_learns(system, mode):
 
 
 @in_both_modes
-def test_nano_stays_small_and_paper_has_the_size_on_its_card(system, mode):
-    assert parameters(system.create(mode)) <= 132_000
+def test_paper_has_the_size_on_its_card(system, mode):
     with torch.device("meta"):
         paper = system.build(system.load_preset("paper"), mode)
     assert parameters(paper) == PAPER[system.name, mode]

@@ -64,7 +64,8 @@ def test_the_loss_reaches_the_encoders_and_no_fusion(scenes):
 def test_grounded_encoders_start_a_training_of_any_mode(tmp_path):
     torch.manual_seed(0)
     model, right = ground(16, tell=lambda line: None)
-    path = model.save(tmp_path / "nano-grounded.safetensors", {"trained_on": ["avt-causal"]}).with_suffix(".safetensors")
+    saved = model.save(tmp_path / "nano-grounded.safetensors", {"trained_on": ["avt-causal"]})
+    path = saved.with_suffix(".safetensors")
     assert set(right) == {"name", "place", "both", *TONES, "sight"}
     for mode, parts in {"TAV": ("visual", "audio", "text"), "AV": ("visual", "audio"), "V": ("visual",)}.items():
         other = TAVDiffModel.create(mode, "nano")

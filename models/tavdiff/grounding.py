@@ -199,7 +199,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     model, right = ground(given.windows, given.preset, given.seed, partial(print, flush=True))
-    record = {"trained_on": ["avt-causal"], "grounding": {"windows": given.windows, "seed": given.seed, "right": right}}
+    record = {"trained_on": ["avt-causal"], "windows": given.windows,
+              "grounding": {"windows": given.windows, "seed": given.seed, "right": right}}
     print(model.save(given.out / f"{given.preset}-grounded.safetensors", record))
 
 

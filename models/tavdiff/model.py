@@ -70,9 +70,14 @@ class TAVDiffModel(NetworkModel):
         return Ablations.model_validate(tomllib.loads((HERE / "ablations.toml").read_text("utf-8")))
 
     @classmethod
+    def weights_path(cls, preset: str, mode: str) -> Path:
+        """Where weights that come with the package lie, whether there are any or not."""
+        return WEIGHTS / f"{preset}-{mode}.safetensors"
+
+    @classmethod
     def shipped(cls, preset: str, mode: str) -> Path:
         """Weights that come with the package; where absent, a `UserError` says how to train them."""
-        path = WEIGHTS / f"{preset}-{mode}.safetensors"
+        path = cls.weights_path(preset, mode)
         if not path.is_file():
             text = load_preset(preset).text
             lacks = "T" in mode and text.kind == "clip" and text.weights is None

@@ -19,6 +19,10 @@ from saliency_bench.report.cells import digits, marked_md, marked_tex, md, numbe
 from saliency_bench.report.tables import chance, footnotes, short
 
 LEVEL = "°"
+# Of boards that have a row whose budget is known; the last of diffusion models.
+BUDGET = ("preset", "training windows", "signal scale, steps")
+BUDGET_CSV = {"preset": "preset", "training windows": "windows", "signal scale": "signal_scale",
+              "denoising steps": "steps"}
 
 
 def markdown(board: Board) -> str:
@@ -62,13 +66,14 @@ def about(protocol: str) -> str:
 
 def table(board: Board) -> str:
     """The board's table in Markdown."""
-    level = {m: board.level_with_best(m) for m in board.metrics}
-    heads = ["system", "kind", *board.metrics, "skill", "videos", "parameters", "MACs/frame", "ms/frame"]
+    level, budgets = {m: board.level_with_best(m) for m in board.metrics}, any(map(budget_of, board.rows))
+    heads = ["system", "kind", *board.metrics, "skill", "videos", *(BUDGET if budgets else ()), "parameters",
+             "MACs/frame", "ms/frame"]
     body = []
     for row in board.rows:
         cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in board.metrics]
         body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, number(row.skill, ".2f", ""),
-                     row.measured.n_videos, *_costs(row)])
+                     row.measured.n_videos, *(_budget(row) if budgets else ()), *_costs(row)])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
@@ -82,6 +87,20 @@ def _costs(row: Row) -> list[str]:
     cost = cost_of(row)
     sizes = ["" if cost.get(k) is None else short(cost[k]) for k in ("parameters", "macs")]
     return [*sizes, number(row.measured.ms_per_frame, ".1f", "")]
+
+
+def _budget(row: Row) -> list[str]:
+    """The preset and the training windows of a row; of a diffusion model also its signal scale and denoising steps."""
+    budget = budget_of(row)
+    windows = f"{budget['windows']:,}" if "windows" in budget else ""
+    diffusion = f"{budget['signal_scale']:g}, {budget['steps']}" if "signal_scale" in budget else ""
+    return [md(str(budget.get("preset", ""))), windows, diffusion]
+
+
+def budget_of(row: Row) -> dict[str, Any]:
+    """What the weights of a row learned with (harness/budget.py), where it is known."""
+    budget = row.measured.notes.get("budget")
+    return budget if isinstance(budget, dict) else {}
 
 
 def cost_of(row: Row) -> dict[str, Any]:
@@ -102,11 +121,12 @@ def csv_text(board: Board) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     stable = {s["metric"]: s["ranks"] for s in board.stability}
+    budgets = BUDGET_CSV if any(map(budget_of, board.rows)) else {}
     heads = ["system", "mode", "label", "kind", "reference", "dataset", "split", "protocol", "weights", "zero shot"]
     for metric in board.metrics:
         heads += [metric, f"{metric} low", f"{metric} high", f"{metric} place", f"{metric} rank low",
                   f"{metric} rank high"]
-    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", "run"])
+    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", *budgets, "run"])
     for row in board.rows:
         spec, notes, cost = row.measured.spec, row.measured.notes, cost_of(row)
         line: list[object] = [spec.model, spec.mode, row.label, notes.get("kind", ""), int(row.measured.reference),
@@ -117,7 +137,8 @@ def csv_text(board: Board) -> str:
                      *("" if x is None else x for x in (row.places[metric], rank.get("low"), rank.get("high")))]
         line += [number(row.skill, ".4f", ""), row.measured.n_videos, row.measured.entry.n_frames,
                  *("" if cost.get(k) is None else cost[k] for k in ("parameters", "macs")),
-                 number(row.measured.ms_per_frame, ".3f", ""), row.id]
+                 number(row.measured.ms_per_frame, ".3f", ""),
+                 *(budget_of(row).get(k, "") for k in budgets.values()), row.id]
         writer.writerow(line)
     return out.getvalue()
 

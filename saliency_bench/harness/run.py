@@ -16,6 +16,7 @@ from saliency_bench.data.dataset import Dataset, Loss, without
 from saliency_bench.data.density import default_sigma
 from saliency_bench.data.other_videos import other_videos
 from saliency_bench.errors import UserError
+from saliency_bench.harness.budget import budget
 from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer, oracle_scorer
@@ -222,7 +223,10 @@ def model_record(request: Request, model: Any, mode: str, dataset: Dataset, prot
             problem = (f"{spec.label}: these weights were trained on {', '.join(others)}; videos of this split may be "
                        f"among what they saw: score with the --fold they were trained on")
             dataset = replace(dataset, problems=(*dataset.problems, problem))
-    notes["cost"] = cost(model, mode)._asdict()
+    spent = cost(model, mode)
+    notes["cost"] = spent._asdict()
+    if weights and "untrained" not in notes:
+        notes["budget"] = budget(model, spent.parameters)
     if hasattr(model, "card") and (kind := model.card().get("kind")):
         notes["kind"] = kind
         preset, published = getattr(getattr(model, "config", None), "preset", ""), getattr(type(model), "published", ())

@@ -47,8 +47,9 @@ class Wanted:
 
     fold      : of a set on disk with numbered fold lists, the one whose train list is used
     data_root : folder of the published sets, where `dataset` is one of theirs
-    steps, epochs, minutes : at most one, in place of the recipe's; `minutes` measures the time of a step and fixes
-                the number of steps, which the folder then remembers
+    steps, epochs, minutes, windows : at most one, in place of the recipe's; `minutes` measures the time of a step and
+                fixes the number of steps, which the folder then remembers; `windows` is the number of training windows
+                that are seen, whatever the batch, rounded up to whole steps
     settings  : fields of `Settings` in place of the recipe's
     init      : weights to start from (of any mode); what fits by name and shape is taken over.  In place of those
                 that the recipe trains before
@@ -67,6 +68,7 @@ class Wanted:
     steps: int | None = None
     epochs: int | None = None
     minutes: float | None = None
+    windows: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "cpu"
@@ -87,8 +89,10 @@ def train(wanted: Wanted, progress: Report = lambda state: None, tell: Callable[
     tell : called with a line, before the first step, that says what was taken over of the weights it starts from
     """
     minutes = wanted.minutes
-    if sum(x is not None for x in (wanted.steps, wanted.epochs, minutes)) > 1:
-        raise UserError("train: give one of --steps, --epochs and --minutes")
+    if sum(x is not None for x in (wanted.steps, wanted.epochs, minutes, wanted.windows)) > 1:
+        raise UserError("train: give one of --steps, --epochs, --minutes and --windows")
+    if wanted.windows is not None and wanted.windows < 1:
+        raise UserError(f"--windows {wanted.windows}: expected a number of training windows, 1 or more")
     if minutes is not None and not 0 < minutes < 1e5:
         raise UserError(f"--minutes {minutes:g}: expected a positive number of minutes, below 100,000; give one, or "
                         "--steps or --epochs")
@@ -102,8 +106,8 @@ def train(wanted: Wanted, progress: Report = lambda state: None, tell: Callable[
     dataset = resolve_training(wanted.dataset, wanted.seed, wanted.fold, data_root=wanted.data_root)
     if not dataset.endless:
         check_modalities(dataset, wanted.model, wanted.mode, ())
-    of_fold = "" if dataset.fold is None else f"-fold{dataset.fold}"
-    folder = wanted.out / f"{wanted.model}-{wanted.preset}-{wanted.mode}-{dataset.name}{of_fold}-seed{wanted.seed}"
+    folder = training_folder(wanted.out, wanted.model, wanted.preset, wanted.mode, dataset.name, wanted.seed,
+                             dataset.fold)
     known = _known_spec(folder)
     if wanted.resume and known is None:
         raise UserError(f"{folder}: expected a training to go on with, found none; leave out --resume to begin one")
@@ -135,6 +139,13 @@ def train(wanted: Wanted, progress: Report = lambda state: None, tell: Callable[
         return _train(run, folder, folder / f"{spec.preset}-{spec.mode}.safetensors", wanted.workers, progress)
 
 
+def training_folder(out: Path, model: str, preset: str, mode: str, dataset: str, seed: int, fold: int | None = None
+                    ) -> Path:
+    """The folder of a training below `out`."""
+    of_fold = "" if fold is None else f"-fold{fold}"
+    return out / f"{model}-{preset}-{mode}-{dataset}{of_fold}-seed{seed}"
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder of a training, which is made; raises `UserError` where another process does, or it cannot be."""
@@ -164,19 +175,21 @@ def _spec(wanted: Wanted, recipe: Recipe, dataset: Dataset, start: str, known: T
             raise UserError(f"{dataset.name}: has one training video, none to hold out; give --set training.keep=last "
                             "--set training.schedule=linear")
         settings["validation"] = 0.0
-    windows, batch = epoch_windows(dataset, settings["validation"]), settings["batch"]
+    epoch, batch = epoch_windows(dataset, settings["validation"]), settings["batch"]
     steps, epochs = wanted.steps, wanted.epochs
+    if wanted.windows is not None:
+        steps = math.ceil(wanted.windows / batch)
     if steps is None and epochs is None:
         steps, epochs = recipe.steps, recipe.epochs
     if wanted.minutes is not None:
         steps = known.steps if known else 10**9
     if steps is None:
         assert epochs is not None
-        steps = max(1, math.ceil(epochs * windows / batch))
+        steps = max(1, math.ceil(epochs * epoch / batch))
     try:
         return TrainSpec(model=wanted.model, mode=wanted.mode, dataset=dataset.name, fold=dataset.fold,
                          manifest=dataset.manifest, preset=wanted.preset, seed=wanted.seed, steps=steps,
-                         check=max(1, math.ceil(windows / batch)), init=start,
+                         check=max(1, math.ceil(epoch / batch)), init=start,
                          init_parts=wanted.init_parts if start else (), options=wanted.options,
                          network=registry.load("models", wanted.model).network_name(wanted.preset, wanted.options),
                          **settings)
@@ -203,7 +216,7 @@ def _after_pretraining(wanted: Wanted, recipe: Recipe, dataset: Dataset, progres
     if wanted.mode == before.mode and dataset.name.lower() == before.dataset.lower():
         return wanted
     first = replace(wanted, mode=before.mode, dataset=before.dataset, fold=None, steps=None, epochs=None, minutes=None,
-                    pretrain=False, resume=False, out=wanted.before or wanted.out)
+                    windows=None, pretrain=False, resume=False, out=wanted.before or wanted.out)
     try:
         return replace(wanted, init=train(first, progress).weights)
     except UserError as error:
@@ -247,14 +260,19 @@ def _train(run: Run, folder: Path, weights: Path, workers: int, progress: Report
 
 
 def training_record(run: Run) -> dict[str, Any]:
-    """What is kept beside the weights: data, settings, loss curves, hardware and time."""
+    """What is kept beside the weights: data, settings, loss curves, hardware and time.
+
+    `windows` is the number of training windows that the weights have seen, those of the weights they started from
+    included.
+    """
     spec = run.spec
     seen = {fold_name(spec.dataset, spec.fold), *getattr(run.model, "trained_on", ())}
     facts = provenance(device=run.processes.device.type, threads=torch.get_num_threads(),
                        processes=run.processes.count, seconds=round(run.seconds, 1),
                        waiting=round(run.waited / max(run.seconds, 1e-9), 4))
     unknown = {"unknown_training": True} if getattr(run.model, "unknown_training", False) else {}
-    return {"trained_on": sorted(seen), **unknown, "spec": spec.model_dump(mode="json"),
+    windows = getattr(run.model, "windows_seen", 0) + spec.steps * spec.batch
+    return {"trained_on": sorted(seen), **unknown, "windows": windows, "spec": spec.model_dump(mode="json"),
             "loss_curve": curve(run.losses), **held_out_record(run), "provenance": facts}
 
 

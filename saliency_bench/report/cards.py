@@ -78,8 +78,8 @@ def info_text(name: str) -> str:
         ours = ", ".join(f"{mode} {n:,}" for mode, n in counts.items())
         lines.append(f"  preset         {preset}: {ours} parameters here")
     for mode, record in found["shipped"].items():
-        lines.append(f"  shipped        {mode}: {record['name']}, trained on {', '.join(record['trained_on'])} for "
-                     f"{record['steps']:,} steps")
+        lines.append(f"  shipped        {mode}: {record['name']}, {record['parameters']:,} parameters, trained on "
+                     f"{', '.join(record['trained_on'])} for {record['steps']:,} steps, {record['windows']:,} windows")
     return "\n".join(lines)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
@@ -117,6 +118,8 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             seen = {True: "zero-shot: these weights never saw this data set", False: "trained on this set",
                     None: "what they were trained on is not recorded"}[notes["zero_shot"]]  # type: ignore[index]
             lines.append(f"{label}: weights {notes['weights']} ({RANDOM if notes.get('untrained') else seen})")
+        if budget := notes.get("budget"):
+            lines.append(f"{label}: {budget_text(budget)}")  # type: ignore[arg-type]
         if (kind := str(notes.get("kind", ""))) in ("reconstruction", "re-implementation"):
             lines.append(f"{label}: {kind}, {KINDS[kind]}")
         if kind == "exact" and "preset" in notes:
@@ -141,6 +144,20 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
         lines += [f"{label}: no map for {m}" for m in record.missing()]
     repeated = [str(record.notes["repeated"]) for record in records if "repeated" in record.notes]
     return [*lines, *dict.fromkeys(repeated)]
+
+
+def budget_text(budget: Mapping[str, Any]) -> str:
+    """What weights learned with, e.g. "preset nano, 978 k parameters, 24,000 training windows; diffusion with signal
+    scale 0.05, 1 denoising step".
+    """
+    windows = f"{budget['windows']:,} training windows" if "windows" in budget else "training windows not recorded"
+    parts = [f"preset {budget['preset']}" if "preset" in budget else "",
+             f"{short(budget['parameters'])} parameters" if "parameters" in budget else "", windows]
+    text = ", ".join(filter(None, parts))
+    if "signal_scale" not in budget:
+        return text
+    steps = budget["steps"]
+    return f"{text}; diffusion with signal scale {budget['signal_scale']:g}, {steps} denoising step{'s' * (steps != 1)}"
 
 
 def coverage(records: Sequence[Record]) -> list[str]:
