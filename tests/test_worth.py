@@ -83,5 +83,6 @@ def test_the_table_and_json_tell_both_shares():
     found = as_json(reader, [reader, sight, *REFERENCES])
     assert found["skill"] == pytest.approx(1)
     whole = pytest.approx({"mean": 1, "low": 1, "high": 1})
-    assert found["gains"][1] == {"of": "T", "attribute": "words", "value": "name", "videos": 20,
-                                 "offered": pytest.approx(0.2), "captured": whole, "against_oracle": whole}
+    assert found["gains"][1] == {"of": "T", "told": "caption (name)", "attribute": "words", "value": "name",
+                                 "videos": 20, "offered": pytest.approx(0.2), "captured": whole,
+                                 "against_oracle": whole}

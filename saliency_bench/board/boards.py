@@ -10,7 +10,7 @@ from typing import Any
 from saliency_bench import registry
 from saliency_bench.board.comparisons import compare, stability
 from saliency_bench.board.records import Measured
-from saliency_bench.harness.worth import skill
+from saliency_bench.harness.worth import Gain, Share, gains, skill
 from saliency_bench.metrics import METRICS
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cells import digits
@@ -21,17 +21,26 @@ Estimates = dict[str, dict[str, float | None]]
 
 @dataclass(frozen=True)
 class Row:
-    """A measured row: `label` is unique in its board, `estimates` are {metric: {"mean", "low", "high"}}."""
+    """A measured row: `label` is unique in its board, `estimates` are {metric: {"mean", "low", "high"}}.
+
+    skill, gains : see `harness.worth`; rounded, so that a board is the same on every machine
+    """
 
     label: str
     measured: Measured
     estimates: Estimates
-    skill: float | None
+    skill: Share | None
+    gains: tuple[Gain, ...]
     places: dict[str, int | None]
 
     @property
     def id(self) -> str:
         return self.measured.spec.run_id
+
+    @property
+    def captured(self) -> Share | None:
+        """Gain captured by all words and sound of the mode."""
+        return self.gains[0].captured if self.gains else None
 
 
 @dataclass(frozen=True)
@@ -112,9 +121,19 @@ def _rows(measured: Sequence[Measured]) -> tuple[Row, ...]:
         return row.reference, -(_better([order])[order] * mean) if mean is not None else 9.0, row.spec.run_id
 
     labels = _labels(measured)
-    skills = {row.spec.run_id: found.mean for row in measured if (found := skill(row, measured)) is not None}
-    return tuple(Row(labels[id_ := row.spec.run_id], row, estimates[id_], _round(skills.get(id_), 4),
-                     {m: places[m].get(id_) for m in metrics}) for row in sorted(measured, key=position))
+    return tuple(Row(labels[id_ := row.spec.run_id], row, estimates[id_], _share(skill(row, measured)),
+                     tuple(_gain(gain) for gain in gains(row, measured)), {m: places[m].get(id_) for m in metrics})
+                 for row in sorted(measured, key=position))
+
+
+def _share(share: Share | None) -> Share | None:
+    return None if share is None else Share(*(round(value, 4) for value in share))
+
+
+def _gain(gain: Gain) -> Gain:
+    of_oracle = _share(gain.of_oracle)
+    assert of_oracle is not None
+    return gain._replace(offered=round(gain.offered, 4), captured=_share(gain.captured), of_oracle=of_oracle)
 
 
 def _metrics(measured: Sequence[Measured]) -> tuple[str, ...]:

@@ -18,11 +18,13 @@ from saliency_bench.board.tables import about, cost_of
 from saliency_bench.data.catalogue import CATALOGUE, Entry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
+from saliency_bench.harness.worth import Share
 from saliency_bench.metrics import METRICS
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.cards import info
 from saliency_bench.report.cells import counted
 from saliency_bench.report.tables import KINDS, footnotes
+from saliency_bench.report.worth import gain_json
 
 PUBLISHED = "as published"  # the protocol of reported rows on the page; what is known of it is in their notes
 ABOUT = {
@@ -93,11 +95,18 @@ def _measured(board: Board, row: Row) -> dict[str, Any]:
         "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": _key(board),
         "protocol": board.columns or board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
         "untrained": bool(notes.get("untrained")), "n_videos": measured.n_videos, "n_frames": entry.n_frames,
-        "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in HEADLINE}, "skill": row.skill,
+        "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in HEADLINE}, 
+        "skill": row.skill and row.skill.mean, "skill_interval": _ends(row.skill),
+        "gain": row.captured and row.captured.mean, "gain_interval": _ends(row.captured),
+        "gains": [gain_json(gain) for gain in row.gains],
         "parameters": cost.get("parameters"), "macs": cost.get("macs"), "ms_per_frame": measured.ms_per_frame,
         "device": spec.device, "notes": footnotes([measured]), "problems": list(measured.problems), "doubts": [],
         "source_text": f"run {spec.id} of {made}, saliency-bench {spec.version}",
         "videos": videos, "videos_of": _videos_of(board, row)}
+
+
+def _ends(share: Share | None) -> list[float] | None:
+    return None if share is None or share.low != share.low else [share.low, share.high]
 
 
 def _videos_of(board: Board, row: Row) -> str:
@@ -127,7 +136,8 @@ def _reported(table: Table) -> list[dict[str, Any]]:
                 "untrained": False, "n_videos": None, "n_frames": None,
                 "metrics": {m: {"mean": c.value, "low": None, "high": None, "rank": places[c] if ranked else None,
                                 "printed": c.printed} for m, c in cells.items()},
-                "skill": None, "parameters": None, "macs": None, "ms_per_frame": None, "device": "", "notes": notes,
+                "skill": None, "skill_interval": None, "gain": None, "gain_interval": None, "gains": [],
+                "parameters": None, "macs": None, "ms_per_frame": None, "device": "", "notes": notes,
                 "problems": [], "doubts": doubts, "source_text": table.source, "videos": None, "videos_of": ""})
     return out
 

@@ -15,8 +15,10 @@ from tabulate import tabulate
 from saliency_bench import registry
 from saliency_bench.board.boards import ORDER, Board, Row
 from saliency_bench.errors import UserError
+from saliency_bench.harness.worth import Share
 from saliency_bench.report.cells import digits, marked_md, marked_tex, md, number, tex
 from saliency_bench.report.tables import chance, footnotes, short
+from saliency_bench.report.worth import LEGEND, gains_of, share
 
 LEVEL = "°"
 # Of boards that have a row whose budget is known; the last of diffusion models.
@@ -31,6 +33,8 @@ def markdown(board: Board) -> str:
     level = [f"{LEVEL} not told from the best of its column (paired randomisation test, Holm's correction over all "
              "pairs of systems).", ""] if len(board.rivals) > 1 else []
     lines = [title, "", md(held(board)), "", table(board), "", *level, *firmness(board), ""]
+    if gained := gains_of([(md(row.label), row.gains) for row in board.rows]):
+        lines += ["## What words and sound bring", "", gained, "", LEGEND.replace("\n", " "), ""]
     notes = [f"- {md(line)}" for line in (*chance([row.measured for row in board.rows]), *_notes(board))]
     problems = [f"- {md(p)}" for p in dict.fromkeys(p for row in board.rows for p in row.measured.problems)]
     for heading, items in (("Notes", notes), ("Problems of data and maps", problems)):
@@ -67,12 +71,15 @@ def about(protocol: str) -> str:
 def table(board: Board) -> str:
     """The board's table in Markdown."""
     level, budgets = {m: board.level_with_best(m) for m in board.metrics}, any(map(budget_of, board.rows))
-    heads = ["system", "kind", *board.metrics, "skill", "videos", *(BUDGET if budgets else ()), "parameters",
+    captured = any(row.captured for row in board.rows)
+    heads = ["system", "kind", *board.metrics, "skill", *(["gain captured"] if captured else []), "videos",
+             *(BUDGET if budgets else ()), "parameters",
              "MACs/frame", "ms/frame"]
     body = []
     for row in board.rows:
         cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in board.metrics]
-        body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, number(row.skill, ".2f", ""),
+        worth = [share(row.skill), *([share(row.captured)] if captured else [])]
+        body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, *worth,
                      row.measured.n_videos, *(_budget(row) if budgets else ()), *_costs(row)])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
@@ -126,7 +133,8 @@ def csv_text(board: Board) -> str:
     for metric in board.metrics:
         heads += [metric, f"{metric} low", f"{metric} high", f"{metric} place", f"{metric} rank low",
                   f"{metric} rank high"]
-    writer.writerow([*heads, "skill", "videos", "frames", "parameters", "MACs", "ms per frame", *budgets, "run"])
+    writer.writerow([*heads, "skill", "skill low", "skill high", "gain captured", "gain low", "gain high", "videos",
+                     "frames", "parameters", "MACs", "ms per frame", *budgets, "run"])
     for row in board.rows:
         spec, notes, cost = row.measured.spec, row.measured.notes, cost_of(row)
         line: list[object] = [spec.model, spec.mode, row.label, notes.get("kind", ""), int(row.measured.reference),
@@ -135,7 +143,7 @@ def csv_text(board: Board) -> str:
             rank = stable.get(metric, {}).get(row.id, {})
             line += [*(number(row.estimates[metric][k], ".6f", "") for k in ("mean", "low", "high")),
                      *("" if x is None else x for x in (row.places[metric], rank.get("low"), rank.get("high")))]
-        line += [number(row.skill, ".4f", ""), row.measured.n_videos, row.measured.entry.n_frames,
+        line += [*_four(row.skill), *_four(row.captured), row.measured.n_videos, row.measured.entry.n_frames,
                  *("" if cost.get(k) is None else cost[k] for k in ("parameters", "macs")),
                  number(row.measured.ms_per_frame, ".3f", ""),
                  *(budget_of(row).get(k, "") for k in budgets.values()), row.id]
@@ -143,12 +151,19 @@ def csv_text(board: Board) -> str:
     return out.getvalue()
 
 
+def _four(value: Share | None) -> list[str]:
+    return [""] * 3 if value is None else [number(x, ".4f", "") for x in value]
+
+
 def latex(board: Board) -> str:
     """A booktabs table: means, best in bold, second underlined; references below a rule."""
     def lines(rows: Sequence[Row]) -> list[str]:
-        return [" & ".join([tex(row.label), *(marked_tex(number(row.estimates[m]["mean"], digits(m)), row.places[m])
-                                              for m in board.metrics), number(row.skill, ".2f", "")]) + r" \\"
-                for row in rows]
+        out = []
+        for row in rows:
+            cells = [marked_tex(number(row.estimates[m]["mean"], digits(m)), row.places[m]) for m in board.metrics]
+            worth = number(row.skill and row.skill.mean, ".2f", "")
+            out.append(" & ".join([tex(row.label), *cells, worth]) + r" \\")
+        return out
 
     references = lines([row for row in board.rows if row.measured.reference])
     return "\n".join([f"% {board.dataset} ({board.split}): {held(board)}",

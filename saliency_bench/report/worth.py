@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -25,7 +25,8 @@ def as_json(record: Scores, records: Sequence[Scores]) -> dict[str, object]:
 
 def gain_json(gain: Gain) -> dict[str, object]:
     """A gain as plain values."""
-    return {"of": gain.modalities, "attribute": STRATA.get(gain.modalities, "") if gain.value else "",
+    attribute = STRATA.get(gain.modalities, "") if gain.value else ""
+    return {"of": gain.modalities, "told": told(gain), "attribute": attribute,
             "value": gain.value, "videos": gain.videos, "offered": gain.offered, "captured": _plain(gain.captured),
             "against_oracle": _plain(gain.of_oracle)}
 
@@ -40,15 +41,21 @@ def share(value: Share | None) -> str:
 
 def gain_table(records: Sequence[Scores]) -> str:
     """A row for every gain of every record, "" where there are none."""
-    body = []
-    for record in records:
-        for gain in gains(record, records):
-            what = " and ".join(MODALITIES[m].removeprefix("a ") for m in gain.modalities)
-            told = f"{what} ({gain.value})" if gain.value else what
-            body.append([record.spec.label, told, gain.videos, f"{gain.offered:+.3f}", share(gain.captured) or "-",
-                         share(gain.of_oracle)])
+    return gains_of([(record.spec.label, gains(record, records)) for record in records])
+
+
+def gains_of(rows: Iterable[tuple[str, Iterable[Gain]]]) -> str:
+    """The table of the gains of labelled rows, "" where there are none."""
+    body = [[label, told(gain), gain.videos, f"{gain.offered:+.3f}", share(gain.captured) or "-", share(gain.of_oracle)]
+            for label, found in rows for gain in found]
     heads = ["model", "gain by", "videos", "oracle's CC", "gain captured", "against the oracle"]
     return tabulate(body, heads, tablefmt="github", disable_numparse=True) if body else ""
+
+
+def told(gain: Gain) -> str:
+    """What brings a gain, for example "caption (name)"."""
+    what = " and ".join(MODALITIES[m].removeprefix("a ") for m in gain.modalities)
+    return f"{what} ({gain.value})" if gain.value else what
 
 
 def _plain(value: Share | None) -> Mapping[str, float | None] | None:

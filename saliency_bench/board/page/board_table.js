@@ -52,6 +52,13 @@ function columnsOf(table) {
       value: (row) => row.skill,
       show: (value) => value.toFixed(2),
     },
+    {
+      key: "gain",
+      text: "Gain captured",
+      about: "what words and sound bring, as a share of what they bring the oracle (CC)",
+      value: (row) => row.gain,
+      show: (value) => value.toFixed(2),
+    },
     { key: "parameters", text: "Parameters", cost: true, value: (row) => row.parameters, show: count },
     { key: "ms", text: "Time", unit: "ms a frame", cost: true, value: (row) => row.ms_per_frame, show: figures },
   ];
@@ -87,7 +94,7 @@ function sorted(rows, table) {
 
 function headCell(column, table, turn) {
   const here = table.sort === column.key;
-  const descendsFirst = column.metric ? betterIsHigher(column.metric) : column.key === "skill";
+  const descendsFirst = column.metric ? betterIsHigher(column.metric) : column.key === "skill" || column.key === "gain";
   const down = here ? !table.down : descendsFirst;
   return el(
     "th",

@@ -24,8 +24,16 @@ function rowFacts(row) {
     ["Training", trainingWords(row)],
     [
       "Skill",
-      isNumber(row.skill) ? `${row.skill.toFixed(2)} (0 is the floor, 1 the best that this mode allows)` : null,
+      isNumber(row.skill)
+        ? `${share(row.skill, row.skill_interval)} (0 is the floor, 1 the best that this mode allows)`
+        : null,
     ],
+    ...(row.gains ?? []).map((gain) => [
+      `Gain by ${gain.told}`,
+      `${gain.captured ? share(gain.captured.mean, [gain.captured.low, gain.captured.high]) : "–"} of ` +
+        `${signed(gain.offered)} CC that it brings the oracle, ${gain.videos} videos; against the oracle ` +
+        share(gain.against_oracle.mean, [gain.against_oracle.low, gain.against_oracle.high]),
+    ]),
     ["Parameters", isNumber(row.parameters) ? whole(row.parameters) : null],
     ["Multiply-adds", isNumber(row.macs) ? `${count(row.macs)} a frame` : null],
     [
@@ -59,6 +67,11 @@ function scoreTable(row, best) {
     ...(measured ? measuredCells(row, metric, best.get(metric)) : []),
   ]);
   return smallTable(`Scores of ${row.label}`, heads, lines);
+}
+
+/** A share with its interval, for example "0.62 [0.55, 0.70]". */
+function share(mean, ends) {
+  return mean.toFixed(2) + (ends && isNumber(ends[0]) ? ` [${ends[0].toFixed(2)}, ${ends[1].toFixed(2)}]` : "");
 }
 
 function measuredCells(row, metric, best) {
