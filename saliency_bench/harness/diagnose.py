@@ -15,17 +15,17 @@ import numpy as np
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.data.swap import swapped
-from saliency_bench.harness.record import Record, paired
+from saliency_bench.harness.record import Paired, Record, paired
 from saliency_bench.harness.run import Progress, Request, check_modalities, load_models, model_record
 from saliency_bench.protocol import HEADLINE
 
 
 class Reliance(NamedTuple):
-    """Drop of each metric, (mean, low, high) over videos, when `modality` is another clip's."""
+    """Drop of each metric, mean and interval over videos, when `modality` is another clip's."""
 
     mode: str
     modality: str
-    drops: dict[str, tuple[float, float, float]]
+    drops: dict[str, Paired]
     whole: Record
     swapped: Record
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_bench.data.dataset import Loss
-from saliency_bench.metrics.stats import bootstrap_mean, paired_difference
+from saliency_bench.metrics.stats import mean_interval, paired_difference
 from saliency_bench.protocol import HEADLINE, NO_MAP
 from saliency_bench.spec import RunSpec
 
@@ -72,9 +72,9 @@ class Scores(ABC):
         return int(self.videos.notna().any(axis=1).sum())
 
     def metric(self, name: str) -> dict[str, float | None]:
-        """Mean over videos with its 95 % interval (bootstrap over videos); None where there is nothing to say."""
+        """Mean over videos with its 95 % interval over videos; None where there is none (`stats` states the rule)."""
         values = self.videos[name].dropna()
-        interval = bootstrap_mean(values.to_numpy(), weights=self.weights(values.index))
+        interval = mean_interval(values.to_numpy(), weights=self.weights(values.index))
         return {key: float(value) if np.isfinite(value) else None
                 for key, value in (("mean", interval.mean), ("low", interval.low), ("high", interval.high))}
 
@@ -177,10 +177,17 @@ def skill_of(score: float | None, floor: float | None, top: float | None, gap: f
     return (score - floor) / (top - floor)
 
 
-def paired(a: Scores, b: Scores, metric: str) -> tuple[float, float, float] | None:
-    """Mean of `a` minus `b` over the videos that both have, with its 95 % interval; None below two videos."""
+Paired = tuple[float, float | None, float | None]  # mean, low, high
+
+
+def paired(a: Scores, b: Scores, metric: str) -> Paired | None:
+    """Mean of `a` minus `b` over the videos that both have, with its 95 % interval; None below two videos.
+
+    low and high are None where there are too few videos for an interval.
+    """
     both = a.videos[metric].to_frame("a").join(b.videos[metric].rename("b")).dropna()
     if len(both) < 2:
         return None
     difference = paired_difference(both["a"].to_numpy(), both["b"].to_numpy(), weights=a.weights(both.index))
-    return difference.mean, difference.low, difference.high
+    low, high = (None if np.isnan(end) else end for end in (difference.low, difference.high))
+    return difference.mean, low, high

@@ -10,7 +10,9 @@ from tabulate import tabulate
 from saliency_bench.data.clip import MODALITIES
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.diagnose import Reliance, Spread
+from saliency_bench.harness.record import Paired
 from saliency_bench.protocol import HEADLINE
+from saliency_bench.report.cells import estimate
 
 
 def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread]) -> str:
@@ -43,5 +45,5 @@ def as_rows(listens: Sequence[Reliance], spreads: Sequence[Spread]) -> dict[str,
             "spread": [{"mode": s.mode, "scores": s.scores, "mean_map": s.mean_map} for s in spreads]}
 
 
-def _drop(drop: tuple[float, float, float] | None) -> str:
-    return "-" if drop is None else f"{drop[0]:+.3f} [{drop[1]:+.3f}, {drop[2]:+.3f}]"
+def _drop(drop: Paired | None) -> str:
+    return "-" if drop is None else estimate(*drop, "+.3f")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from saliency_bench.harness.record import REFERENCES, Record, Scores, paired, skill
+from saliency_bench.metrics.stats import LEAST
 from saliency_bench.protocol import CONSTANT, HEADLINE
+from saliency_bench.report.cells import estimate
 
 KINDS = {
     "original": "the authors' own program",
@@ -41,6 +43,7 @@ def table(records: Sequence[Record], costs: bool = False) -> str:
 
 
 RANDOM = "random: its scores say nothing of the system"
+NO_INTERVAL = f"[-, -]: no interval, for fewer than {LEAST} videos do not tell how far a mean would move with others"
 COSTS = ("kind", "parameters", "MACs/frame", "ms/frame")
 
 
@@ -61,11 +64,7 @@ def short(n: int) -> str:
 
 
 def _cell(metric: dict[str, float | None]) -> str:
-    if metric["mean"] is None:
-        return "-"
-    if metric["low"] is None or metric["high"] is None:
-        return f"{metric['mean']:.3f}"
-    return f"{metric['mean']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+    return estimate(metric["mean"], metric["low"], metric["high"], ".3f")
 
 
 def comparisons(records: Sequence[Record], pairs: bool = True) -> list[dict[str, object]]:
@@ -85,7 +84,7 @@ def comparisons(records: Sequence[Record], pairs: bool = True) -> list[dict[str,
 def comparison_table(records: Sequence[Record], pairs: bool = True) -> str:
     """`comparisons` as a table, "" where there is nothing to compare."""
     def cell(difference: dict[str, float] | None) -> str:
-        return "-" if difference is None else "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
+        return "-" if difference is None else estimate(**difference, spec="+.3f")
 
     body = [[f"{c['a']} - {c['b']}", *(cell(c["difference"].get(m)) for m in HEADLINE)]  # type: ignore[attr-defined]
             for c in comparisons(records, pairs)]
@@ -118,7 +117,8 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             lines.append(f"{label}: {constant} frames with {CONSTANT}")
         lines += [f"{label}: no map for {m}" for m in record.missing()]
     repeated = [str(record.notes["repeated"]) for record in records if "repeated" in record.notes]
-    return [*lines, *dict.fromkeys(repeated)]
+    few = [NO_INTERVAL] if any(record.metric(m)["low"] is None for record in records for m in HEADLINE) else []
+    return [*lines, *dict.fromkeys(repeated), *few]
 
 
 def coverage(records: Sequence[Record]) -> list[str]:
