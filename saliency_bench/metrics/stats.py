@@ -11,7 +11,8 @@ Rule of the intervals of means
 Below `LEAST` units there is no interval.  From there on it is Student's t interval, mean ± t s / sqrt(n) with n - 1
 degrees of freedom; of videos that count unequally n is the effective number (sum w)^2 / sum w^2 (Kish 1965).
 `python -m tests.bench.coverage` measures how often it holds the mean, beside the percentile bootstrap, which is too
-narrow for few videos.  Means over seeds and videos: see `crossed_mean`.
+narrow for few videos.  Scores with a long tail are held less often (lognormal with s.d. 1: 83 of 100 times at 8
+videos, 90 at 48).  Means over seeds and videos: see `crossed_mean`.
 Intervals of ranks are percentiles of draws of the videos (Efron & Tibshirani 1993, ch. 13), tests are randomisation
 tests (Edgington & Onghena 2007).  Equal seeds give equal draws.
 """
