@@ -365,7 +365,9 @@ def test_the_real_clip_runs_from_import_to_table(type_, tmp_path):
                           "--json")
     by = {r["model"] + r["mode"]: r for r in json.loads(text)["rows"]}
     assert code == 0 and set(by) == {"tavdiffTAV", "tavdiffAV", "centre", "human"}
-    assert 4 < by["human"]["metrics"]["NSS"]["mean"] < 8
+    human = by["human"]["metrics"]
+    assert 7 < human["NSS"]["mean"] < 9.5  # 5.1 by split half at 40 px: the kernel that predicts best is 14 px wide
+    assert by["tavdiffTAV"]["metrics"]["CC"]["mean"] < 0.9 < human["CC"]["mean"] < 1
     assert by["tavdiffTAV"]["notes"]["zero_shot"] and by["tavdiffTAV"]["n_frames"] == 240
     assert by["centre"]["metrics"]["NSS"]["mean"] == pytest.approx(0.84, abs=0.3)
 

@@ -74,9 +74,14 @@ class Scores(ABC):
     def metric(self, name: str) -> dict[str, float | None]:
         """Mean over videos with its 95 % interval over videos; None where there is none (`stats` states the rule)."""
         values = self.videos[name].dropna()
-        interval = mean_interval(values.to_numpy(), weights=self.weights(values.index))
+        interval = mean_interval(values.to_numpy(), weights=self.weights(values.index), shared=self._shared(name))
         return {key: float(value) if np.isfinite(value) else None
                 for key, value in (("mean", interval.mean), ("low", interval.low), ("high", interval.high))}
+
+    def _shared(self, metric: str) -> tuple[float, float] | None:
+        """What the choice of observers adds to the interval of the human row, beside that of videos."""
+        observers = self.notes.get("observers")
+        return tuple(observers[metric]) if isinstance(observers, dict) and metric in observers else None
 
     def weights(self, videos: Iterable[str]) -> np.ndarray:
         """How often each of `videos` counts in a mean over videos."""

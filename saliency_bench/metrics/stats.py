@@ -70,9 +70,12 @@ class RankStability(NamedTuple):
     n: int
 
 
-def mean_interval(values: ArrayLike, *, weights: ArrayLike | None = None, confidence: float = 0.95) -> Interval:
+def mean_interval(values: ArrayLike, *, weights: ArrayLike | None = None, shared: tuple[float, float] | None = None,
+                  confidence: float = 0.95) -> Interval:
     """Mean of one score a video with its t interval; see the module docstring for the rule.
 
+    shared : mean square error of a cause that all videos share, such as the choice of observers, and its degrees of
+             freedom; it widens the interval as in `crossed_mean`
     low and high are NaN below `LEAST` videos, and the mean is NaN without a single finite value.
     Raises ValueError for values that are not one-dimensional, weights that are not above 0 or not as many, or a
     confidence outside (0, 1).
@@ -86,6 +89,8 @@ def mean_interval(values: ArrayLike, *, weights: ArrayLike | None = None, confid
     if units < LEAST:
         return Interval(mean, np.nan, np.nan, kept.size)
     reach = _reach(_square_error(kept, counted), units - 1, confidence)
+    if shared is not None:
+        reach = math.hypot(reach, _reach(*shared, confidence))
     return Interval(mean, mean - reach, mean + reach, kept.size)
 
 
@@ -130,17 +135,30 @@ def crossed_mean(values: ArrayLike, *, weights: ArrayLike | None = None, confide
     seeds, videos = table.shape
     if not videos or not seeds:
         return Interval(np.nan, np.nan, np.nan, videos)
-    by_seed, by_video = table @ counted / counted.sum(), table.mean(0)
-    mean, units = float(by_seed.mean()), _effective(counted)
+    mean, units = float((table @ counted).mean() / counted.sum()), _effective(counted)
     if seeds < 2 or units < LEAST:
         return Interval(mean, np.nan, np.nan, videos)
-    of_seeds = float(by_seed.var(ddof=1) / seeds)
-    of_videos = _square_error(by_video, counted)
-    rest = table - by_seed[:, None] - by_video + mean
-    of_both = sum(_square_error(row, counted) for row in rest) / (seeds * (seeds - 1))
+    of_seeds, of_videos, of_both = crossed_errors(table, weights=counted)
     reach = math.hypot(_reach(of_seeds, seeds - 1, confidence),
                        _reach(max(of_videos - of_both, 0.0), units - 1, confidence))
     return Interval(mean, mean - reach, mean + reach, videos)
+
+
+def crossed_errors(values: ArrayLike, *, weights: ArrayLike | None = None) -> tuple[float, float, float]:
+    """A, B and E of `crossed_mean`: mean square errors from seeds, from videos, and from e alone, which both count.
+
+    values : finite, (2 seeds or more, videos).  B and E are 0 for a single video, which tells nothing of them.
+    """
+    table = np.asarray(values, np.float64)
+    seeds, videos = table.shape
+    counted = _weights(weights, videos)
+    by_seed, by_video = table @ counted / counted.sum(), table.mean(0)
+    of_seeds = float(by_seed.var(ddof=1) / seeds)
+    if videos < 2:
+        return of_seeds, 0.0, 0.0
+    rest = table - by_seed[:, None] - by_video + by_seed.mean()
+    of_both = sum(_square_error(row, counted) for row in rest) / (seeds * (seeds - 1))
+    return of_seeds, _square_error(by_video, counted), of_both
 
 
 def sign_flip(a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = None, n: int = 10_000,

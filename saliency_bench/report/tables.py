@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -45,6 +46,11 @@ def table(records: Sequence[Record], costs: bool = False) -> str:
 RANDOM = "random: its scores say nothing of the system"
 NO_INTERVAL = f"[-, -]: no interval, for fewer than {LEAST} videos do not tell how far a mean would move with others"
 COSTS = ("kind", "parameters", "MACs/frame", "ms/frame")
+
+
+def _pixels(sigma: object) -> str:
+    low, high = sigma if isinstance(sigma, list) else (sigma, sigma)
+    return f"{low:g} px" if low == high else f"{low:g} to {high:g} px"
 
 
 def _costs(record: Record) -> list[str]:
@@ -112,7 +118,10 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             how = f"{notes['draws']} draws, standard error {error:.2g}" if notes["draws"] else "exact, nothing drawn"
             lines.append(f"{label}: posterior mean given what the mode shows ({how})")
         if "rule" in notes:
-            lines.append(f"{label}: {notes['rule']}, sigma {notes['sigma_px']:g} px")
+            lines.append(f"{label}: {notes['rule']}. Sigma of the density {_pixels(notes['sigma_px'])}")
+            if errors := notes.get("observers"):
+                said = ", ".join(f"{m} {math.sqrt(square):.3f}" for m, (square, _) in errors.items())  # type: ignore[attr-defined]
+                lines.append(f"{label}: standard error from the choice of observers, in the intervals: {said}")
         if constant := record.counts().get(CONSTANT):
             lines.append(f"{label}: {constant} frames with {CONSTANT}")
         lines += [f"{label}: no map for {m}" for m in record.missing()]
