@@ -75,14 +75,17 @@ class Evaluation(Record):
         return run_figure([self, *self.references], self.dataset, self.out, target)
 
     def minus(self, other: Record) -> pd.DataFrame:
-        """Paired difference over videos from another record on the same videos: mean, low, high (95 %) by metric."""
+        """Paired difference over videos from another record on the same videos: mean, low, high (95 %) by metric.
+
+        low and high are NaN where there are too few videos for an interval.
+        """
         if not isinstance(other, Record):
             raise UserError(f"minus: expected a record, found {other!r}; give what `evaluate` or `score` returns")
         if self.spec.manifest != other.spec.manifest or self.spec.columns != other.spec.columns:
             raise UserError(f"{self.spec.label} and {other.spec.label}: expected records of the same data under one "
                             "protocol, found different ones; evaluate both alike")
         found = {m: paired(self, other, m) for m in self.measured if m in other.measured}
-        return pd.DataFrame({m: d for m, d in found.items() if d}, index=["mean", "low", "high"]).T
+        return pd.DataFrame({m: d for m, d in found.items() if d}, index=["mean", "low", "high"], dtype=float).T
 
     def skill(self, metric: str = "CC") -> float | None:
         """(score - floor) / (oracle - floor): 0 is the centre prior, 1 all that the mode can tell.

@@ -56,7 +56,7 @@ def board(systems: int = 10, sets: int = 2, videos: int = 12, seed: int = 0, cli
                       REPORTED: "Whatever the paper's own code did; frames and n are seldom stated."},
         "kinds": {"exact": "The published network.", "reconstruction": "Built from a paper that leaves things open.",
                   "re-implementation": "The published method in code of our own.", "floor": "Looks at nothing."},
-        "statistics": ["Intervals are percentile bootstraps over videos: a video is what was drawn from the world.",
+        "statistics": ["Intervals are t intervals over videos: a video is what was drawn from the world.",
                        "Marks are of paired comparisons over the same videos, corrected by Holm's method."],
         "datasets": [{"name": n, "title": n.upper() if n != "avt-causal" else n, "videos": videos,
                       "frames": videos * 48, "about": "Clips with sound and gaze."} for n in names],

@@ -312,36 +312,63 @@ def test_a_set_without_sound_is_refused_before_anything_is_trained(tmp_path, mon
 
 
 def results(seeds: int = 2) -> Results:
-    """Made-up scores of two rows on three videos: the second is better by .1 of CC on each."""
+    """Made-up scores of two rows on six videos: the second is better by .1 of CC on each."""
     study = Study(title="A & B", paper="Table 0", rows=(Row(label="less", train={"x": 1}), Row(label="more_1")))
     lines = [{"study": "s", "row": row, "seed": seed, "video": f"v{v}", "SIM": 0.5, "CC": 0.3 + 0.1 * v + gain
               + 0.01 * seed, "NSS": 1.0, "AUC-J": np.nan if v == 2 else 0.8, "times": 1}
-             for row, gain in (("less", 0.0), ("more_1", 0.1)) for seed in range(seeds) for v in range(3)]
+             for row, gain in (("less", 0.0), ("more_1", 0.1)) for seed in range(seeds) for v in range(6)]
     lines += [{"study": "", "row": row, "seed": 0, "video": f"v{v}", "SIM": 0.1, "CC": cc, "NSS": 0.0, "AUC-J": 0.5,
-               "times": 1} for row, cc in (("centre", 0.2), ("oracle(TAV)", 0.8)) for v in range(3)]
+               "times": 1} for row, cc in (("centre", 0.2), ("oracle(TAV)", 0.8)) for v in range(6)]
     cell = Cell(1000, 600, 2.5, "TAV", "run")
     facts = {"model": "m", "preset": "p", "mode": "TAV", "dataset": "d", "split": "test", "manifest": "abc",
-             "videos": 3, "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "start": "", "settings": {},
+             "videos": 6, "protocol": "av6-clean", "seeds": seeds, "steps": 10, "batch": 2, "start": "", "settings": {},
              "run": {}, "device": "cpu", "threads": 1}
     return Results({"s": study}, facts, pd.DataFrame(lines), {("s", "less"): cell, ("s", "more_1"): cell})
 
 
 def test_a_row_says_mean_interval_spread_gain_and_skill():
     less, more = results().summaries("s")
-    assert more.metrics["CC"].mean == pytest.approx(0.505) and more.against == "" and not more.gains
+    assert more.metrics["CC"].mean == pytest.approx(0.655) and more.against == "" and not more.gains
     assert less.against == "more_1" and less.gains["CC"].mean == pytest.approx(-0.1)
-    assert less.seeds["CC"] == pytest.approx(np.std([0.4, 0.41], ddof=1))
-    assert more.skill == pytest.approx((0.505 - 0.2) / 0.6) and less.metrics["AUC-J"].n == 2
+    assert less.seeds["CC"] == pytest.approx(np.std([0.55, 0.56], ddof=1))
+    assert more.skill == pytest.approx((0.655 - 0.2) / 0.6) and less.metrics["AUC-J"].n == 5
     assert math.isnan(results(1).summaries("s")[0].seeds["CC"])
+
+
+def noisy(seeds: int, of_seed: float) -> Results:
+    """As `results`, but the first row's CC is its own by video and moves by `of_seed` from seed to seed."""
+    given, random = results(seeds), np.random.default_rng(0)
+    mine = given.scores["row"] == "less"
+    luck = of_seed * np.linspace(-1, 1, seeds)[given.scores.loc[mine, "seed"]]
+    moved = given.scores.loc[mine, "CC"] + luck + 0.001 * random.standard_normal(mine.sum())
+    return replace(given, scores=given.scores.assign(CC=given.scores["CC"].where(~mine, moved)))
+
+
+def test_a_difference_that_the_seeds_could_have_made_is_none():
+    steady, lucky = (noisy(3, of_seed).summaries("s")[0].gains["CC"] for of_seed in (0.002, 0.2))
+    assert steady.mean == pytest.approx(lucky.mean) == pytest.approx(-0.1, abs=0.01)
+    assert steady.high < 0 < lucky.high
+    assert "to more_1: no difference" in table(noisy(3, 0.2), "s")
+    assert "no difference" not in table(noisy(3, 0.002), "s")
+    assert "these seeds and videos do not tell" in markdown(noisy(3, 0.2), "s")
+
+
+def test_one_seed_has_dashes_for_intervals_and_says_why(tmp_path):
+    given = results(1)
+    assert "-0.100 [-, -] to more_1" in table(given, "s") and "**0.650** [-, -]" in table(given, "s")
+    assert "[-, -]: no interval, for one seed does not tell" in markdown(given, "s")
+    row = next(csv.DictReader(csv_text(given, "s").splitlines()))
+    assert row["CC low"] == row["CC difference high"] == "" and float(row["CC"]) == pytest.approx(0.55)
+    assert all(path.stat().st_size > 100 for path in study_figure(given, "s", tmp_path))
 
 
 def test_best_is_bold_and_everything_is_escaped():
     text = table(results(), "s")
-    assert "**0.505**" in text and "**0.405**" not in text and "-0.100 [-0.100, -0.100] to more_1" in text
+    assert "**0.655**" in text and "**0.555**" not in text and "-0.100 [-0.100, -0.100] to more_1" in text
     tex = latex(results(), "s")
-    assert r"\textbf{0.505}" in tex and r"more\_1" in tex and r"\toprule" in tex
+    assert r"\textbf{0.655}" in tex and r"more\_1" in tex and r"\toprule" in tex
     row = next(csv.DictReader(csv_text(results(), "s").splitlines()))
-    assert row["row"] == "less" and float(row["CC difference"]) == pytest.approx(-0.1) and row["videos"] == "3"
+    assert row["row"] == "less" and float(row["CC difference"]) == pytest.approx(-0.1) and row["videos"] == "6"
     assert [float(x) for x in row["CC differences by seed"].split()] == pytest.approx([-0.1, -0.1])
 
 
@@ -349,7 +376,7 @@ def test_broken_results_are_named(tmp_path):
     with pytest.raises(UserError, match=r"ablation\.json: expected the results of an ablation, found FileNot"):
         Results.load(tmp_path)
     results().save(tmp_path)
-    assert Results.load(tmp_path).facts["videos"] == 3
+    assert Results.load(tmp_path).facts["videos"] == 6
     (tmp_path / "scores.csv").unlink()
     with pytest.raises(UserError, match=r"scores\.csv"):
         Results.load(tmp_path)

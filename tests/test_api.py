@@ -74,6 +74,11 @@ def test_an_object_is_a_model_and_its_code_may_change(tiny):
         first.metric("CC")["mean"] - second.metric("CC")["mean"])
 
 
+def test_a_difference_of_three_videos_has_a_mean_and_no_interval(tiny):
+    table = sb.evaluate(Bright(), dataset=tiny).minus(sb.evaluate("centre", dataset=tiny))
+    assert table["mean"].notna().all() and table[["low", "high"]].isna().all(axis=None)
+
+
 def test_an_opened_set_may_be_given(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.BUILT_IN["models"], "blob", "tests.toys:Blob")
     registry.names.cache_clear()

@@ -78,7 +78,7 @@ def test_json_holds_the_rows(type_, tiny, tmp_path):
     first = found["rows"][0]
     assert (first["mode"], first["dataset"], first["n_videos"], first["n_frames"]) == ("V", "tiny", 3, 27)
     assert first["metrics"].keys() == {"SIM", "CC", "NSS", "AUC-J"}
-    assert all(m["low"] <= m["mean"] <= m["high"] for m in first["metrics"].values())
+    assert all(m["mean"] is not None and m["low"] is m["high"] is None for m in first["metrics"].values())
 
 
 def test_two_sets_of_one_name_keep_their_own_figures_and_problems(type_, tiny, silent, tmp_path):
@@ -365,7 +365,9 @@ def test_the_real_clip_runs_from_import_to_table(type_, tmp_path):
                           "--json")
     by = {r["model"] + r["mode"]: r for r in json.loads(text)["rows"]}
     assert code == 0 and set(by) == {"tavdiffTAV", "tavdiffAV", "centre", "human"}
-    assert 4 < by["human"]["metrics"]["NSS"]["mean"] < 8
+    human = by["human"]["metrics"]
+    assert 7 < human["NSS"]["mean"] < 9.5  # 5.1 by split half at 40 px: the kernel that predicts best is 14 px wide
+    assert by["tavdiffTAV"]["metrics"]["CC"]["mean"] < 0.9 < human["CC"]["mean"] < 1
     assert by["tavdiffTAV"]["notes"]["zero_shot"] and by["tavdiffTAV"]["n_frames"] == 240
     assert by["centre"]["metrics"]["NSS"]["mean"] == pytest.approx(0.84, abs=0.3)
 

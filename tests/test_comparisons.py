@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from saliency_bench.board.comparisons import ALPHA, STATISTICS, compare, scatter, stability
-from saliency_bench.metrics import bootstrap_mean, paired_difference
+from saliency_bench.metrics import mean_interval, paired_difference
 from saliency_bench.metrics.stats import holm, sign_flip
 
 METRICS = ("CC", "NSS")
@@ -45,7 +45,7 @@ def test_a_clear_difference_is_marked_and_none_is_not():
     assert not found["good", "same"]["significant"]
 
 
-def test_numbers_are_those_of_the_paired_bootstrap():
+def test_numbers_are_those_of_the_paired_difference():
     a, b = (np.array(list(ROWS[name]["CC"].values())) for name in ("good", "same"))
     mean, low, high, probability, n = paired_difference(a, b)
     found = by_pair(compare(ROWS, METRICS))["good", "same"]
@@ -112,7 +112,7 @@ def test_a_metric_or_a_rival_that_is_not_there_is_left_out():
 def test_a_video_may_count_twice():
     twice = by_pair(compare(ROWS, ["CC"], weights={"v03": 2}))["good", "same"]
     gaps = [ROWS["good"]["CC"][v] - ROWS["same"]["CC"][v] for v in ROWS["good"]["CC"]]
-    assert twice["difference"] == pytest.approx(bootstrap_mean(gaps, weights=[1] * 3 + [2] + [1] * 16).mean)
+    assert twice["difference"] == pytest.approx(mean_interval(gaps, weights=[1] * 3 + [2] + [1] * 16).mean)
 
 
 def test_a_firm_order_has_tau_near_1_and_narrow_ranks():

@@ -23,7 +23,8 @@ from saliency_bench.harness.record import paired
 from saliency_bench.harness.run import Request, run
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.worth import skill
-from saliency_bench.report.tables import rows, table
+from saliency_bench.report.figures import run_figure
+from saliency_bench.report.tables import comparison_table, comparisons, footnotes, rows, table
 from saliency_bench.spec import RunSpec
 from tests.toys import Blob, toy_dataset
 
@@ -235,20 +236,32 @@ def test_a_constant_map_scores_chance(tmp_path, monkeypatch):
 
 
 def test_the_table_says_model_intervals_and_counts(tmp_path):
-    records = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset()])
+    records = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset(6)])
     first = table(records).splitlines()[2]
     mean, low, high = (records[0].metric("CC")[k] for k in ("mean", "low", "high"))
     assert low < mean < high
     assert f"{mean:.3f} [{low:.3f}, {high:.3f}]" in first and first.startswith("| blob(AV)")
 
 
-def test_one_video_has_no_interval(tmp_path):
-    record = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset(1)])[0]
-    assert record.metric("CC")["low"] is None and record.metric("CC")["mean"] is not None
+def test_few_videos_have_no_interval_and_the_table_says_why(tmp_path):
+    records = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset(4)])
+    cc = records[0].metric("CC")
+    assert cc["low"] is cc["high"] is None and f"{cc['mean']:.3f} [-, -]" in table(records)
+    assert "[-, -]" in comparison_table(records) and rows(records)[0]["metrics"]["CC"]["low"] is None
+    assert [line for line in footnotes(records) if "fewer than 5 videos" in line]
+    more = run(Request("blob", ("AV",), out=tmp_path / "more"), [toy_dataset(5)])
+    assert "[-, -]" not in table(more) and not [line for line in footnotes(more) if "fewer than 5" in line]
+
+
+def test_few_videos_have_a_figure_and_a_difference_all_the_same(tmp_path):
+    dataset = toy_dataset(2)
+    records = run(Request("blob", ("AV",), out=tmp_path), [dataset])
+    assert run_figure(records, dataset, tmp_path, tmp_path / "figure.png").stat().st_size > 100
+    assert json.loads(json.dumps(comparisons(records), allow_nan=False))[0]["difference"]["CC"]["low"] is None
 
 
 def test_paired_difference_of_a_row_with_itself_is_zero(tmp_path):
-    record = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset()])[0]
+    record = run(Request("blob", ("AV",), out=tmp_path), [toy_dataset(6)])[0]
     assert paired(record, record, "CC") == (0, 0, 0)
 
 

@@ -39,7 +39,7 @@ def blob(monkeypatch):
 
 @pytest.fixture
 def runs(tmp_path) -> Path:
-    run(Request("blob", ("AV",), out=tmp_path / "runs"), [toy_dataset(empty=(2,))])
+    run(Request("blob", ("AV",), out=tmp_path / "runs"), [toy_dataset(5, empty=(2,))])
     return tmp_path / "runs"
 
 
@@ -275,7 +275,7 @@ def test_taking_in_a_run_writes_nothing_into_it(runs, tmp_path):
 def test_the_file_is_json_with_a_line_a_video(runs, tmp_path):
     [(path, *_)] = add(only(runs), tmp_path / "board")
     lines = path.read_text().splitlines()
-    assert sum(line.startswith('  {"video"') for line in lines) == 3
+    assert sum(line.startswith('  {"video"') for line in lines) == 5
     assert path.parent.name == FOLDER and text(load(tmp_path / "board")[0].entry) == path.read_text()
 
 
@@ -297,9 +297,9 @@ def test_a_summary_of_any_scores_adds_up(videos, times):
 
 def test_record_json_is_the_same_after_a_second_run(runs):
     before = (only(runs) / "record.json").read_bytes()
-    run(Request("blob", ("AV",), out=runs), [toy_dataset(empty=(2,))])
+    run(Request("blob", ("AV",), out=runs), [toy_dataset(5, empty=(2,))])
     assert (only(runs) / "record.json").read_bytes() == before
-    assert read_summary(only(runs) / "record.json").n_videos == 3
+    assert read_summary(only(runs) / "record.json").n_videos == 5
 
 
 def test_first_videos_keep_small_maps_of_every_frame(runs, tmp_path):

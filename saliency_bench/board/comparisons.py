@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from saliency_bench.metrics.stats import EXACT, holm, paired_difference, rank_stability, sign_flip
+from saliency_bench.metrics.stats import EXACT, LEAST, holm, paired_difference, rank_stability, sign_flip
 
 Row: TypeAlias = Mapping[str, Mapping[str, float | None]]
 Rows: TypeAlias = Mapping[str, Row]
@@ -25,14 +25,14 @@ PATTERNS = 10_000  # of signs, at the least
 STATISTICS = (
     "Every score is the mean over videos of the means over their frames. The frames of a video share scene, cuts "
     "and observers and are no independent observations, so the video is the unit of everything here and n counts "
-    f"videos. Intervals come from the bootstrap: {DRAWS:,} times, as many videos as there are are drawn with "
-    "replacement, and the interval holds the middle 95 % of the means. It tells how far the mean would move with "
-    "other videos of the same kind; with fewer than about twenty videos it is somewhat too narrow. Differences "
+    f"videos. The interval of a mean is Student's t interval over videos. It tells how far the mean would move with "
+    f"other videos of the same kind. With fewer than {LEAST} videos none is given. Differences "
     "are paired: a system's score minus the other's, video by video, on the videos that both have, so that what "
     "makes a video easy or hard for both cancels out. Two systems may thus differ reliably although their own "
     "intervals overlap; look at the interval of the difference, which is for that pair alone and not corrected "
-    "for the number of pairs. P(A beats B) is the share of draws in which A's mean is the better one, ties "
-    "counted half. It speaks of draws of videos. It is not the probability that A is the better system, which "
+    f"for the number of pairs. P(A beats B) comes from the bootstrap: {DRAWS:,} times, as many videos as there are "
+    "are drawn with replacement, and it is the share of draws in which A's mean is the better one, ties counted "
+    "half. It speaks of draws of videos. It is not the probability that A is the better system, which "
     "would need a prior; not the share of videos on which A is ahead; and not one minus a p value.",
     "Marks of significance come from a two-sided paired randomisation test. Were two systems interchangeable, "
     "each video's difference might as well have had the other sign; p is the share of patterns of signs whose "
@@ -61,7 +61,7 @@ def compare(rows: Rows, metrics: Sequence[str], *, better: Mapping[str, int] | N
     probability : share of bootstrap draws in which a is better
     p : of the sign-flip test, corrected by Holm's method over all pairs of the metric; significant: p < `ALPHA`
     better : -1 for metrics where lower is better; weights : how often a video counts, 1 where it is not named
-    Numbers that do not exist, as with a single video, are None; pairs without a common video are left out.
+    Numbers that do not exist, as an interval of few videos, are None; pairs without a common video are left out.
     """
     out = []
     for metric in metrics:

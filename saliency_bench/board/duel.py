@@ -12,7 +12,7 @@ from tabulate import tabulate
 from saliency_bench.board.boards import Board, Row
 from saliency_bench.board.comparisons import scatter
 from saliency_bench.errors import UserError
-from saliency_bench.report.cells import number
+from saliency_bench.report.cells import estimate, number
 
 
 class Duel(NamedTuple):
@@ -68,8 +68,8 @@ def duel_text(duels: Sequence[Duel]) -> str:
     for board, a, b, rows in duels:
         body = []
         for c in rows:
-            mean, low, high = (number(c[k], "+.3f") for k in ("difference", "low", "high"))
-            body.append([c["metric"], f"{mean} [{low}, {high}]", number(c["probability"], ".3f"), number(c["p"], ".4f"),
+            body.append([c["metric"], estimate(c["difference"], c["low"], c["high"], "+.3f"),
+                         number(c["probability"], ".3f"), number(c["p"], ".4f"),
                          "yes" if c["significant"] else "no", c["n"]])
         heads = ["", f"{a.label} - {b.label} [95 %]", f"P({a.label} ahead)", "p, corrected", "differ", "videos"]
         parts.append(f"{board.dataset} ({board.split}), protocol {board.columns or board.protocol}\n\n"

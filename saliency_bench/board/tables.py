@@ -16,7 +16,7 @@ from saliency_bench import registry
 from saliency_bench.board.boards import ORDER, Board, Row
 from saliency_bench.errors import UserError
 from saliency_bench.harness.worth import Share
-from saliency_bench.report.cells import digits, marked_md, marked_tex, md, number, tex
+from saliency_bench.report.cells import digits, interval, marked_md, marked_tex, md, number, tex
 from saliency_bench.report.tables import chance, footnotes, short
 from saliency_bench.report.worth import LEGEND, gains_of, share
 
@@ -55,7 +55,7 @@ def held(board: Board) -> str:
     """What holds for every row of the board, in a sentence or two."""
     n = {(row.measured.n_videos, row.measured.entry.n_frames) for row in board.rows}
     counts = f"{n.pop()[0]:,} videos" if len(n) == 1 else "Rows differ in the number of videos or frames"
-    return (f"{counts}. Mean over videos with its 95 % interval (bootstrap over videos). {about(board.protocol)} Skill "
+    return (f"{counts}. Mean over videos with its 95 % t interval over videos. {about(board.protocol)} Skill "
             f"is {ORDER} from the centre prior (0) to the best that can be known from the mode (1), where it is known.")
 
 
@@ -87,7 +87,7 @@ def table(board: Board) -> str:
 def _cell(row: Row, metric: str) -> str:
     e, spec = row.estimates[metric], digits(metric)
     text = marked_md(number(e["mean"], spec), row.places[metric])
-    return text if e["low"] is None or e["high"] is None else f"{text} [{e['low']:{spec}}, {e['high']:{spec}}]"
+    return text if e["mean"] is None else f"{text} {interval(e['low'], e['high'], spec)}"
 
 
 def _costs(row: Row) -> list[str]:

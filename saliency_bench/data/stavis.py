@@ -24,6 +24,7 @@ from saliency_bench.data.dataset import Dataset, Loss
 from saliency_bench.data.folds import FoldRow
 from saliency_bench.data.images import entries, is_folder, numbered
 from saliency_bench.data.layout import ABSENT, FileSamples, Found, VideoFiles, listing_hash, natural
+from saliency_bench.data.making import WIDEST, Sigma
 from saliency_bench.data.splits import SPLITS, Chosen, choose, lists_of
 from saliency_bench.data.stavis_writer import MARKER, VARIABLE, StavisWriter
 from saliency_bench.errors import UserError
@@ -75,14 +76,35 @@ def open_set(root: str | Path, set_name: str, split: str = "test", fold: int | N
         raise UserError(f"{root}: expected videos of {set_name} with frames, maps and fixation maps for the {split} "
                         f"split, found none of {len(chosen.rows)}{first}; unpack video_frames and annotations")
     remarks = (*lists.remarks, *_silence(found, root, set_name))
-    notes: dict[str, object] = {"layout": "STAViS", "folds": chosen.lists or "no list",
-                                "frames": sum(len(video.maps) for video in found.videos)}
     names = [video.name for video in found.videos]
+    notes: dict[str, object] = {"layout": "STAViS", "folds": chosen.lists or "no list",
+                                "frames": sum(len(video.maps) for video in found.videos),
+                                **_sigma(_read_json(root / f"manifest-{set_name}.json"), names)}
     return Dataset(name=set_name, split=split if chosen.fold is None else f"{split}-{chosen.fold}",
                    samples=FileSamples(found.videos), names=names,
                    manifest=listing_hash(found.files, chosen.content), problems=(*found.problems, *remarks),
                    notes=notes, remarks=remarks, fold=chosen.fold, losses=found.losses,
                    times={v: n for v, n in chosen.times.items() if n > 1 and v in set(names) and split == "test"})
+
+
+def _sigma(manifest: dict, names: list[str]) -> dict[str, object]:
+    """`sigma_px` of the notes where the manifest states it: one number where all videos share it, else (vertical,
+    horizontal) of each video that states it, in pixels of its maps.
+    """
+    stated, found = manifest.get("videos"), {}
+    videos = stated if isinstance(stated, dict) else {}
+    for name in names:
+        try:
+            entry = videos[name]
+            sigma = Sigma(float(entry["sigma_px_of_video"]), "").in_maps(entry["size"], entry["map_size"])
+        except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
+            continue
+        if all(0 < s < WIDEST for s in sigma):
+            found[name] = sigma
+    values = {s for sigma in found.values() for s in sigma}
+    if not found:
+        return {}
+    return {"sigma_px": values.pop() if len(values) == 1 and len(found) == len(names) else found}
 
 
 def _present(found: Found, set_name: str, rows: list[FoldRow], here: set[str]) -> list[FoldRow]:

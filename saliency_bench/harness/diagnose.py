@@ -16,20 +16,20 @@ import numpy as np
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset, with_cue_changed
 from saliency_bench.data.swap import swapped
-from saliency_bench.harness.record import Record, paired
+from saliency_bench.harness.record import Paired, Record, paired
 from saliency_bench.harness.run import Progress, Request, check_modalities, load_models, model_record
 from saliency_bench.protocol import HEADLINE
 
 
 class Reliance(NamedTuple):
-    """Drop of each metric, (mean, low, high) over videos, when `modality` is another clip's, or its part `cue` another
+    """Drop of each metric, mean and interval over videos, when `modality` is another clip's, or its part `cue` another
     object's; `cue` is "" for the whole.
     """
 
     mode: str
     modality: str
     cue: str
-    drops: dict[str, tuple[float, float, float]]
+    drops: dict[str, Paired]
     whole: Record
     swapped: Record
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from saliency_bench.columns import BESIDE
 from saliency_bench.data.dataset import Loss
-from saliency_bench.metrics.stats import bootstrap_mean, paired_difference
+from saliency_bench.metrics.stats import mean_interval, paired_difference
 from saliency_bench.protocol import HEADLINE, NO_MAP
 from saliency_bench.spec import RunSpec
 
@@ -75,11 +75,16 @@ class Scores(ABC):
         return int(self.videos.notna().any(axis=1).sum())
 
     def metric(self, name: str) -> dict[str, float | None]:
-        """Mean over videos with its 95 % interval (bootstrap over videos); None where there is nothing to say."""
+        """Mean over videos with its 95 % interval over videos; None where there is none (`stats` states the rule)."""
         values = self.videos[name].dropna()
-        interval = bootstrap_mean(values.to_numpy(), weights=self.weights(values.index))
+        interval = mean_interval(values.to_numpy(), weights=self.weights(values.index), shared=self._shared(name))
         return {key: float(value) if np.isfinite(value) else None
                 for key, value in (("mean", interval.mean), ("low", interval.low), ("high", interval.high))}
+
+    def _shared(self, metric: str) -> tuple[float, float] | None:
+        """What the choice of observers adds to the interval of the human row, beside that of videos."""
+        observers = self.notes.get("observers")
+        return tuple(observers[metric]) if isinstance(observers, dict) and metric in observers else None
 
     def weights(self, videos: Iterable[str]) -> np.ndarray:
         """How often each of `videos` counts in a mean over videos."""
@@ -164,10 +169,17 @@ def skill_of(score: float | None, floor: float | None, top: float | None, gap: f
     return (score - floor) / (top - floor)
 
 
-def paired(a: Scores, b: Scores, metric: str) -> tuple[float, float, float] | None:
-    """Mean of `a` minus `b` over the videos that both have, with its 95 % interval; None below two videos."""
+Paired = tuple[float, float | None, float | None]  # mean, low, high
+
+
+def paired(a: Scores, b: Scores, metric: str) -> Paired | None:
+    """Mean of `a` minus `b` over the videos that both have, with its 95 % interval; None below two videos.
+
+    low and high are None where there are too few videos for an interval.
+    """
     both = a.videos[metric].to_frame("a").join(b.videos[metric].rename("b")).dropna()
     if len(both) < 2:
         return None
     difference = paired_difference(both["a"].to_numpy(), both["b"].to_numpy(), weights=a.weights(both.index))
-    return difference.mean, difference.low, difference.high
+    low, high = (None if np.isnan(end) else end for end in (difference.low, difference.high))
+    return difference.mean, low, high

@@ -20,7 +20,7 @@ import pandas as pd
 from saliency_bench.errors import UserError
 from saliency_bench.files import write_atomic, write_json
 from saliency_bench.harness.record import skill_of
-from saliency_bench.metrics.stats import Difference, Interval, bootstrap_mean, paired_difference
+from saliency_bench.metrics.stats import Interval, crossed_mean
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.spec import Row, Study
 
@@ -40,11 +40,11 @@ class Cell(NamedTuple):
 class Summary(NamedTuple):
     """A row of a table.
 
-    metrics  : mean over seeds and videos, with the interval over videos
+    metrics  : mean over seeds and videos, with the interval over both; none for one seed or few videos (`crossed_mean`)
     seeds    : s.d. of the set's score over seeds, NaN for one seed
     against  : label of the row it is compared with, "" for that row itself
-    gains    : paired differences over videos from that row, by metric; the trainings are taken as they are
-    by_seed  : differences of CC from that row, by seed: how far a training's luck moves it
+    gains    : differences from that row, by metric, paired by seed and video, with the interval over both
+    by_seed  : differences of CC from that row, by seed
     skill    : of CC, where the set has oracles
     """
 
@@ -52,7 +52,7 @@ class Summary(NamedTuple):
     metrics: dict[str, Interval]
     seeds: dict[str, float]
     against: str
-    gains: dict[str, Difference]
+    gains: dict[str, Interval]
     by_seed: list[float]
     skill: float | None
     cell: Cell
@@ -128,17 +128,23 @@ class Results:
             and row.budget == 1
 
     def _summary(self, study: str, row: Row, against: str) -> Summary:
-        mine, cell = self.videos(study, row.label), self.cells[study, row.label]
-        metrics = {m: bootstrap_mean(mine[m], weights=mine["times"]) for m in HEADLINE}
+        cell = self.cells[study, row.label]
+        metrics = {m: self._crossed(study, row.label, m) for m in HEADLINE}
         by_seed = self._by_seed(study, row.label)
         spread = {m: float(np.std([s[m] for s in by_seed], ddof=1)) if len(by_seed) > 1 else np.nan for m in HEADLINE}
-        other = self.videos(study, against)
-        gains = {} if against == row.label else {
-            m: paired_difference(mine[m], other[m].reindex(mine.index), weights=mine["times"]) for m in HEADLINE}
+        gains = {} if against == row.label else {m: self._crossed(study, row.label, m, against) for m in HEADLINE}
         each = [a["CC"] - b["CC"] for a, b in zip(by_seed, self._by_seed(study, against), strict=True)] if gains else []
         floor, top = self.reference("centre"), self.reference(f"oracle({cell.mode})")
         skill = None if row.swap else skill_of(metrics["CC"].mean, floor, top)
         return Summary(row.label, metrics, spread, "" if against == row.label else against, gains, each, skill, cell)
+
+    def _crossed(self, study: str, row: str, metric: str, against: str = "") -> Interval:
+        """Mean of the row over seeds and videos, less that of the row `against`, paired by seed and video."""
+        mine = self._of(study, row)
+        table = mine.pivot(index="seed", columns="video", values=metric)
+        if against:
+            table -= self._of(study, against).pivot(index="seed", columns="video", values=metric)
+        return crossed_mean(table, weights=mine.groupby("video")["times"].first().reindex(table.columns))
 
     def _by_seed(self, study: str, row: str) -> list[dict[str, float]]:
         return [_means(table) for _, table in self._of(study, row).groupby("seed")]

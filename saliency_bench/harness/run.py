@@ -13,7 +13,6 @@ import numpy as np
 from saliency_bench import registry
 from saliency_bench.data.clip import MODALITIES, parse_mode
 from saliency_bench.data.dataset import Dataset, Loss, without
-from saliency_bench.data.density import default_sigma
 from saliency_bench.data.other_videos import other_videos
 from saliency_bench.errors import UserError
 from saliency_bench.harness.budget import budget
@@ -21,7 +20,7 @@ from saliency_bench.harness.check_play import described
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.evaluate import evaluate, model_scorer, oracle_scorer
 from saliency_bench.harness.floor import floor
-from saliency_bench.harness.human import human_scorer
+from saliency_bench.harness.human import Human
 from saliency_bench.harness.identity import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
@@ -282,8 +281,6 @@ def references(request: Request, modes: Sequence[str], dataset: Dataset, protoco
             add(oracle, "oracle", mode, {"draws": oracle.draws, "standard_error": oracle.standard_error},
                 draws=oracle.draws)
     if any(sample.truth.gaze() is not None for sample in dataset):
-        stated = dataset.notes.get("sigma_px")
-        sigma = float(stated) if stated else default_sigma(dataset.samples[0].truth.size)
-        add(human_scorer(protocol, sigma), "human", "",
-            {"sigma_px": sigma, "rule": "one observer out against the others' density"}, sigma_px=sigma)
+        human = Human.of(dataset, protocol)
+        add(human, "human", "", human.notes, **human.options)
     return rows

@@ -22,11 +22,11 @@ from saliency_bench.metrics.frame import SCORES, score_frame, score_frames
 from saliency_bench.metrics.information import ig
 from saliency_bench.metrics.reasons import explain, reason
 from saliency_bench.metrics.resize import resize_like
-from saliency_bench.metrics.stats import Difference, Interval, bootstrap_mean, paired_difference
+from saliency_bench.metrics.stats import Difference, Interval, crossed_mean, mean_interval, paired_difference
 from saliency_bench.metrics.table import METRICS, Metric, dialect
 
 __all__ = [
     "METRICS", "SCORES", "Difference", "Interval", "Metric", "auc_borji", "auc_judd", "auc_rank",
-    "auc_shuffled", "bootstrap_mean", "cc", "dialect", "emd", "explain", "ig", "kld", "nss",
+    "auc_shuffled", "cc", "crossed_mean", "dialect", "emd", "explain", "ig", "kld", "mean_interval", "nss",
     "paired_difference", "reason", "resize_like", "score_frame", "score_frames", "sim",
 ]

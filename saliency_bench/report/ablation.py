@@ -17,10 +17,12 @@ from saliency_bench.files import write_atomic
 from saliency_bench.harness.grid import Pictures
 from saliency_bench.harness.results import Results, Summary
 from saliency_bench.metrics import METRICS
+from saliency_bench.metrics.stats import LEAST
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.ablation_figures import response_figure, strip_figure, study_figure
-from saliency_bench.report.cells import BEST, digits, marked_md, marked_tex, number, tex
+from saliency_bench.report.cells import BEST, digits, estimate, interval, marked_md, marked_tex, number, tex
 
+ALIKE = "no difference"
 GAIN = "CC"  # the metric whose paired difference the table shows; the CSV has all
 
 
@@ -66,9 +68,18 @@ def stated(results: Results) -> str:
     return (f"{f['model']}, preset {f['preset']}{held}, trained for {f['steps']:,} steps of {f['batch']} "
             f"windows in every row{used}, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
             f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
-            f"and videos [95 % interval, bootstrap over videos]; ± s.d. over seeds. Intervals take the trainings as "
-            f"they are: a difference whose sign changes by seed is not one of the methods. ms/frame: forward pass, "
-            f"{f['device']}, {f['threads']} thread{'s' * (f['threads'] != 1)}.")
+            f"and videos {_rule(f['seeds'], f['videos'])}. ms/frame: forward pass, {f['device']}, "
+            f"{f['threads']} thread{'s' * (f['threads'] != 1)}.")
+
+
+def _rule(seeds: int, videos: int) -> str:
+    """What the brackets of the tables hold."""
+    if seeds < 2 or videos < LEAST:
+        why = "one seed does" if seeds < 2 else f"fewer than {LEAST} videos do"
+        return f"[-, -]: no interval, for {why} not tell how far a mean would move with others"
+    return ("[95 % interval for other seeds and other videos at once]; ± s.d. over seeds. Where a row says "
+            f"{ALIKE!r}, the interval of its paired difference includes 0: these seeds and videos do not tell the two "
+            "rows apart")
 
 
 def markdown(results: Results, study: str) -> str:
@@ -157,16 +168,15 @@ def _interval(row: Summary, metric: str, bold: bool) -> str:
     mean, low, high, _ = row.metrics[metric]
     text = number(mean, spec)
     text = marked_md(text, BEST if bold else None)
-    if not math.isnan(low):
-        text += f" [{low:{spec}}, {high:{spec}}]"
+    text = f"{text} {interval(low, high, spec)}" if text != "-" else text
     return text if math.isnan(row.seeds[metric]) else f"{text} ± {row.seeds[metric]:{spec}}"
 
 
 def _gain(row: Summary) -> str:
     if not row.gains:
         return ""
-    mean, low, high, *_ = row.gains[GAIN]
-    return f"{mean:+.3f} [{number(low, '+.3f')}, {number(high, '+.3f')}] to {row.against}"
+    mean, low, high, _ = row.gains[GAIN]
+    return f"{estimate(mean, low, high, '+.3f')} to {row.against}" + (f": {ALIKE}" if low <= 0 <= high else "")
 
 
 def _by_seed(row: Summary) -> str:

@@ -41,8 +41,8 @@ def _rows(results: Results, study: str) -> Any:
         axis.set_yticks(range(len(summaries)), [row.label for row in summaries])
         axis.grid(axis="x", lw=0.3)
     axes[0].set_ylim(len(summaries) - 0.4, -0.6)
-    axes[0].set_title(f"{results.studies[study].title}: mean, 95 % interval over videos, a tick a seed", fontsize=7,
-                      loc="left")
+    title = f"{results.studies[study].title}: mean, 95 % interval over seeds and videos, a tick a seed"
+    axes[0].set_title(title, fontsize=7, loc="left")
     return figure
 
 

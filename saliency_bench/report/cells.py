@@ -17,6 +17,16 @@ def number(value: float | None, spec: str, none: str = "-") -> str:
     return none if value is None or math.isnan(value) else f"{value:{spec}}"
 
 
+def estimate(mean: float | None, low: float | None, high: float | None, spec: str) -> str:
+    """A mean with its interval, "0.512 [0.401, 0.623]"; dashes for an interval that there is none of."""
+    return "-" if mean is None else f"{mean:{spec}} {interval(low, high, spec)}"
+
+
+def interval(low: float | None, high: float | None, spec: str) -> str:
+    """For example "[0.401, 0.623]", or "[-, -]"."""
+    return f"[{number(low, spec)}, {number(high, spec)}]"
+
+
 def counted(n: int, thing: str) -> str:
     """For example "1 board", "3 boards"."""
     return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -10,7 +10,9 @@ from tabulate import tabulate
 from saliency_bench.data.clip import MODALITIES
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.diagnose import Reliance, Spread
+from saliency_bench.harness.record import Paired
 from saliency_bench.protocol import HEADLINE
+from saliency_bench.report.cells import estimate
 
 
 def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread]) -> str:
@@ -48,5 +50,5 @@ def _what(r: Reliance) -> str:
     return f"another object's {r.cue}" if r.cue else f"another clip's {MODALITIES[r.modality].removeprefix('a ')}"
 
 
-def _drop(drop: tuple[float, float, float] | None) -> str:
-    return "-" if drop is None else f"{drop[0]:+.3f} [{drop[1]:+.3f}, {drop[2]:+.3f}]"
+def _drop(drop: Paired | None) -> str:
+    return "-" if drop is None else estimate(*drop, "+.3f")

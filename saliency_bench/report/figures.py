@@ -18,6 +18,7 @@ import numpy as np
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.harness.record import REFERENCES, Record
 from saliency_bench.harness.store import Store
+from saliency_bench.metrics.stats import LEAST
 
 STYLE: dict[Any, Any] = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 150,
          "savefig.bbox": "tight", "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "saliency-bench"}
@@ -101,7 +102,7 @@ def _scores(figure: Any, records: Sequence[Record]) -> None:
             reference = record.spec.model in REFERENCES
             axis.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", ms=4, capsize=2,
                           color="0.45" if reference else "black", mfc="white" if reference else "black")
-        axis.set_xlabel(f"{metric} (95 % over videos)" if any(r.n_videos > 1 for r in records) else metric)
+        axis.set_xlabel(f"{metric} (95 % over videos)" if any(r.n_videos >= LEAST for r in records) else metric)
         axis.set_yticks(range(len(labels)), labels)
         axis.grid(axis="x", lw=0.3)
     axes[0].invert_yaxis()

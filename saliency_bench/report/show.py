@@ -56,7 +56,7 @@ def show(records: Sequence[Record], datasets: Sequence[Dataset], out: Path, as_j
     for dataset in datasets:
         of_set = by_set[dataset.manifest]
         say(f"\n{dataset.name} ({dataset.split}), protocol {of_set[0].spec.columns}: mean over videos "
-            "[95 % interval, bootstrap over videos]\n")
+            "[95 % t interval over videos]\n")
         say(table(of_set, everything))
         if compared := comparison_table(of_set, not everything):
             say("\n" + compared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from tabulate import tabulate
 from saliency_bench.columns import IG
 from saliency_bench.harness.record import REFERENCES, Record, Scores, paired
 from saliency_bench.harness.worth import gains, skill
-from saliency_bench.protocol import CONSTANT
+from saliency_bench.metrics.stats import LEAST
+from saliency_bench.protocol import CONSTANT, HEADLINE
+from saliency_bench.report.cells import estimate
 from saliency_bench.report.worth import as_json, share
 
 KINDS = {
@@ -47,7 +50,13 @@ def table(records: Sequence[Record], costs: bool = False) -> str:
 
 
 RANDOM = "random: its scores say nothing of the system"
+NO_INTERVAL = f"[-, -]: no interval, for fewer than {LEAST} videos do not tell how far a mean would move with others"
 COSTS = ("kind", "parameters", "MACs/frame", "ms/frame")
+
+
+def _pixels(sigma: object) -> str:
+    low, high = sigma if isinstance(sigma, list) else (sigma, sigma)
+    return f"{low:g} px" if low == high else f"{low:g} to {high:g} px"
 
 
 def _costs(record: Record) -> list[str]:
@@ -67,11 +76,7 @@ def short(n: int) -> str:
 
 
 def _cell(metric: dict[str, float | None]) -> str:
-    if metric["mean"] is None:
-        return "-"
-    if metric["low"] is None or metric["high"] is None:
-        return f"{metric['mean']:.3f}"
-    return f"{metric['mean']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+    return estimate(metric["mean"], metric["low"], metric["high"], ".3f")
 
 
 def comparisons(records: Sequence[Record], pairs: bool = True) -> list[dict[str, object]]:
@@ -91,7 +96,7 @@ def comparisons(records: Sequence[Record], pairs: bool = True) -> list[dict[str,
 def comparison_table(records: Sequence[Record], pairs: bool = True) -> str:
     """`comparisons` as a table, "" where there is nothing to compare."""
     def cell(difference: dict[str, float] | None) -> str:
-        return "-" if difference is None else "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
+        return "-" if difference is None else estimate(**difference, spec="+.3f")
 
     metrics = dict.fromkeys(m for record in records for m in record.measured)
     body = [[f"{c['a']} - {c['b']}", *(cell(c["difference"].get(m)) for m in metrics)]  # type: ignore[attr-defined]
@@ -132,7 +137,10 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             how = f"{notes['draws']} draws, standard error {error:.2g}" if notes["draws"] else "exact, nothing drawn"
             lines.append(f"{label}: posterior mean given what the mode shows ({how})")
         if "rule" in notes:
-            lines.append(f"{label}: {notes['rule']}, sigma {notes['sigma_px']:g} px")
+            lines.append(f"{label}: {notes['rule']}. Sigma of the density {_pixels(notes['sigma_px'])}")
+            if errors := notes.get("observers"):
+                said = ", ".join(f"{m} {math.sqrt(square):.3f}" for m, (square, _) in errors.items())  # type: ignore[attr-defined]
+                lines.append(f"{label}: standard error from the choice of observers, in the intervals: {said}")
         if isinstance(fit := notes.get("nonlinearity"), dict):
             lines.append(f"{label}: IG of densities made of the maps, (1 - m) u^g / sum + m times the centre prior, by "
                          f"what is best on the other videos: g = {fit['g']:g}, m = {fit['m']:g} for {fit['videos']} of "
@@ -143,7 +151,8 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             lines.append(f"{label}: {constant} frames with {CONSTANT}")
         lines += [f"{label}: no map for {m}" for m in record.missing()]
     repeated = [str(record.notes["repeated"]) for record in records if "repeated" in record.notes]
-    return [*lines, *dict.fromkeys(repeated)]
+    few = [NO_INTERVAL] if any(record.metric(m)["low"] is None for record in records for m in HEADLINE) else []
+    return [*lines, *dict.fromkeys(repeated), *few]
 
 
 def budget_text(budget: Mapping[str, Any]) -> str:

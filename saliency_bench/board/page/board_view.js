@@ -88,11 +88,16 @@ function measuredTable(state) {
         "p",
         { class: "quiet" },
         "How stable is the order? Kendall’s tau between it and that of resampled videos: ",
-        stable.map((s) => `${s.metric} ${s.tau.toFixed(2)} [${s.low.toFixed(2)}, ${s.high.toFixed(2)}]`).join(", "),
+        stable.map((s) => `${s.metric} ${s.tau.toFixed(2)}${tauRange(s.low, s.high)}`).join(", "),
         ".",
       ),
   );
   return finished("measured", "Measured here", lead, all, state);
+}
+
+/** " [0.82, 0.98]", nothing where there are too few videos for an interval. */
+function tauRange(low, high) {
+  return isNumber(low) && isNumber(high) ? ` [${low.toFixed(2)}, ${high.toFixed(2)}]` : "";
 }
 
 function reportedTable(state) {

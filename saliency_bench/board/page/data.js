@@ -68,7 +68,8 @@ function comparison(a, b, metric) {
 /** Where bootstrap samples of the videos rank a row: {low, high}, or null. */
 function rankRange(row, metric) {
   const table = stability(row.dataset, row.protocol, metric);
-  return row.source === "measured" && table && Object.hasOwn(table.ranks, row.id) ? table.ranks[row.id] : null;
+  const range = row.source === "measured" && table && Object.hasOwn(table.ranks, row.id) ? table.ranks[row.id] : null;
+  return range && isNumber(range.low) ? range : null;
 }
 
 function stability(dataset, protocol, metric) {
