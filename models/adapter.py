@@ -36,6 +36,8 @@ What a model may have beside
 ----------------------------
 weights    : name and hash of what was loaded, "" for nothing.  It is part of the run's id: other weights, another run.
 trained_on : names of the data sets the weights have seen; results on others are called zero-shot.
+densities  : True where the maps are probability densities: information gain takes them as they are, over their sums;
+             maps of others it has to fit (`saliency_bench.metrics.information`).
 fitted(training) -> model : for what is fitted to a set's own training videos before it is scored (`Dataset`).
 card() -> dict : a class method; facts for `models list` and `models info`: title, paper, year, modalities, kind,
                  parameters, code, weights, training_data, protocol, reported, notes.

@@ -17,7 +17,7 @@ from saliency_bench import registry
 from saliency_bench.metrics.information import GRID, chosen, fitted
 
 IG = "IG"
-GRID_COLUMNS = tuple(f"{IG} g={g:g} m={m:g}" for g, m in GRID)  # of maps that are no densities, in place of IG
+GRID_COLUMNS = tuple(f"{IG} g={g:.4g} m={m:g}" for g, m in GRID)  # of maps that are no densities, in place of IG
 FIXATED = "fixated"  # column of the score files: how many pixels are fixated
 BESIDE = ("video", "frame", FIXATED, "note")  # columns that are no metrics
 
@@ -29,7 +29,7 @@ def finished(stored: pd.DataFrame) -> pd.DataFrame:
         return table
     place = table.columns.get_loc(GRID_COLUMNS[0])
     out = table.drop(columns=list(GRID_COLUMNS))
-    out.insert(place, IG, fitted(table[list(GRID_COLUMNS)].to_numpy(), table["video"].to_numpy()))
+    out.insert(place, IG, fitted(_grid(table), table["video"].to_numpy()))
     return out
 
 
@@ -46,12 +46,16 @@ def facts(stored: pd.DataFrame, times: Mapping[str, int]) -> dict[str, object]:
         chance = {m: _chance(m, scored, times) for m in stored.columns if m not in (*BESIDE, *GRID_COLUMNS, IG)}
         out["chance"] = {m: x for m, x in chance.items() if x is not None}
     if GRID_COLUMNS[0] in stored:
-        best = chosen(stored[list(GRID_COLUMNS)].to_numpy(), stored["video"].to_numpy())
+        best = chosen(_grid(stored), stored["video"].to_numpy())
         if best:
             (index, n), = Counter(best.values()).most_common(1)
             g, m = GRID[index]
             out["nonlinearity"] = {"g": g, "m": m, "videos": n, "of": len(best)}
     return out
+
+
+def _grid(table: pd.DataFrame) -> np.ndarray:
+    return table[list(GRID_COLUMNS)].to_numpy(np.float64)
 
 
 def _chance(metric: str, frames: pd.DataFrame, times: Mapping[str, int]) -> float | None:

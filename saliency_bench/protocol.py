@@ -195,9 +195,11 @@ class VideoScores:
     def close(self) -> pd.DataFrame:
         """Table with a row a frame: frame, what the protocol measures, how many pixels are fixated, note."""
         frames = range(self.protocol.first_frame, self.truth.n_frames)
-        table = score_table(self._rows, frames, self.protocol.columns(self.densities))
-        table.insert(len(table.columns) - 1, FIXATED, [self._fixated.get(f, 0) for f in frames])
-        return table.astype({FIXATED: "int32"})
+        scores = score_table(self._rows, frames, self.protocol.columns(self.densities))
+        fixated = pd.Series([self._fixated.get(f, 0) for f in frames], scores.index, name=FIXATED, dtype="int32")
+        table = pd.concat([scores.drop(columns="note"), fixated, scores["note"]], axis=1)
+        kinds = dict.fromkeys(set(GRID_COLUMNS) & set(table.columns), "float32")  # they are many
+        return table.astype(kinds)
 
 
 def score_table(rows: dict[int, tuple[dict[str, float], str]], frames: Iterable[int],

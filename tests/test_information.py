@@ -15,8 +15,9 @@ def blob(x, y, spread):
 
 
 CENTRE = blob(36, 24, 16) + 0.05
-LAW = blob(20, 16, 5) + 0.6 * blob(54, 30, 4) + 0.02
-LAW, CENTRE = LAW / LAW.sum(), CENTRE / CENTRE.sum()
+CENTRE /= CENTRE.sum()
+LAW = blob(20, 16, 5) + 0.6 * blob(54, 30, 4)
+LAW = 0.9 * LAW / LAW.sum() + 0.1 * CENTRE  # some observers follow nothing
 WORTH = float((LAW * np.log2(LAW / CENTRE)).sum())  # what the law is expected to score
 
 
@@ -66,28 +67,33 @@ def test_the_grid_is_the_stated_formula():
     for (g, m), found in zip(GRID, ig_grid(map_, fixations, CENTRE), strict=True):
         q = (1 - m) * u ** g / (u ** g).sum() + m * CENTRE
         assert found == pytest.approx(ig(q, fixations, CENTRE), abs=1e-9)
-    assert [g for g, _ in GRID[::len(MIXES)]] == list(GAMMAS) == [2.0 ** k / 4 for k in range(6)]
+    assert [g for g, _ in GRID[::len(MIXES)]] == list(GAMMAS) and GAMMAS[0] == 0.25 and GAMMAS[-1] == 8
 
 
 def test_a_constant_map_is_the_uniform_density_and_the_last_pair_the_baseline():
     fixations = looks(np.random.default_rng(5), 12)
     grid = ig_grid(np.full(SIZE, 3), fixations, CENTRE).reshape(len(GAMMAS), len(MIXES))
     assert np.allclose(grid, grid[0]) and np.allclose(grid[:, -1], 0, atol=1e-9)
-    mixed = 0.99 / CENTRE.size + 0.01 * CENTRE
+    mixed = (1 - MIXES[0]) / CENTRE.size + MIXES[0] * CENTRE
     assert grid[0, 0] == pytest.approx(ig(mixed, fixations, CENTRE), abs=1e-9)
 
 
-def frames_of(map_, videos=6, frames=40):
+def drawn_of(n=60):
     random = np.random.default_rng(6)
-    names = [f"v{i}" for i in range(videos) for _ in range(frames)]
-    return np.array([ig_grid(map_, looks(random, 24), CENTRE) for _ in names]), names
+    return [looks(random, 24) for _ in range(n)]
+
+
+def frames_of(map_):
+    return np.array([ig_grid(map_, d, CENTRE) for d in drawn_of()]), [f"v{i // 10}" for i in range(60)]
 
 
 @pytest.mark.parametrize(("map_", "gamma"), [(LAW, 1), (LAW ** 0.5, 2), (LAW ** 4 * 1e9, 0.25), (7 + 300 * LAW, 1)])
 def test_the_nonlinearity_that_made_a_map_of_the_law_is_undone(map_, gamma):
     gains, names = frames_of(map_)
-    assert {GRID[k][0] for k in chosen(gains, names).values()} == {gamma}
+    assert all(abs(np.log2(GRID[k][0] / gamma)) < 0.3 for k in chosen(gains, names).values())
     assert fitted(gains, names).mean() == pytest.approx(WORTH, abs=0.1)
+    exact = np.mean([ig(LAW, d, CENTRE) for d in drawn_of()])
+    assert fitted(gains, names).mean() == pytest.approx(exact, abs=0.03)
 
 
 def test_a_useless_map_becomes_the_baseline():

@@ -14,7 +14,8 @@ monotone function of its values that is fitted, not guessed.  Here it has two pa
     q = (1 - m) u^g / sum(u^g) + m b        u: the map brought to [0, 1], b: the baseline of sum 1
 
 `ig_grid` scores a frame under every (g, m) of `GRID`; `fitted` then takes for each video the pair that is best on the
-mean of all other videos.  The pair m = 1 is the baseline itself, so that a map that is of no use scores 0.
+mean of all other videos.  The pair m = 1 is the baseline itself, so that a map that is of no use scores 0.  What a map
+scores so is a lower bound of what its values are worth under the best of all functions.
 
 With few observers nothing is biased: the score is a mean over fixations, and their number only widens its interval.
 With many observers a map of 0 and 1 is biased, since those who look at one pixel are counted once, and they are many
@@ -34,8 +35,9 @@ from saliency_bench.metrics.contract import Map
 from saliency_bench.metrics.density import EPS
 from saliency_bench.metrics.scale import tame, unit
 
-GAMMAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # each the double of the one before
-MIXES = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)
+OCTAVE = 4  # values of g from one to its double: the next one is off by .006 bit at most for a Gaussian of any width
+GAMMAS = tuple(2 ** (k / OCTAVE) / 4 for k in range(5 * OCTAVE + 1))  # 1/4 to 8
+MIXES = (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
 GRID = tuple(product(GAMMAS, MIXES))
 
 
@@ -63,14 +65,16 @@ def ig_grid(pred: Map, fixations: Map, baseline: Map) -> np.ndarray:
     p, f, times, b = _frame(pred, fixations, baseline)
     if not f.any() or not _distribution(b) or contract.map_trouble(p, ""):
         return np.full(len(GRID), np.nan)
-    at_b, power = _to_sum(b)[f], unit(p)
-    power = power ** GAMMAS[0] if power.any() else np.ones_like(power)
-    out = []
-    for _ in GAMMAS:
-        at_p = power[f] / power.sum()
-        out += [_bits((1 - mix) * at_p + mix * at_b, at_b, times) for mix in MIXES]
-        power = power * power
-    return np.array(out)
+    at_b, u = _to_sum(b)[f], unit(p)
+    u = u if u.any() else np.ones_like(u)
+    out = np.empty((len(GAMMAS), len(MIXES)))
+    for first in range(OCTAVE):
+        power = u ** GAMMAS[first]
+        for k in range(first, len(GAMMAS), OCTAVE):
+            at_p = power[f] / power.sum()
+            out[k] = [_bits((1 - mix) * at_p + mix * at_b, at_b, times) for mix in MIXES]
+            power = power * power  # the exponent of an octave above
+    return out.ravel()
 
 
 def chosen(gains: np.ndarray, videos: Sequence[str] | np.ndarray) -> dict[str, int]:

@@ -143,8 +143,8 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
                 lines.append(f"{label}: standard error from the choice of observers, in the intervals: {said}")
         if isinstance(fit := notes.get("nonlinearity"), dict):
             lines.append(f"{label}: IG of densities made of the maps, (1 - m) u^g / sum + m times the centre prior, by "
-                         f"what is best on the other videos: g = {fit['g']:g}, m = {fit['m']:g} for {fit['videos']} of "
-                         f"{fit['of']}")
+                         f"what is best on the other videos: g = {fit['g']:.3g}, m = {fit['m']:g} for {fit['videos']} "
+                         f"of {fit['of']}")
         if IG in record.videos and len(record.videos) < 2:
             lines.append(f"{label}: IG needs two videos or more: the centre prior of a video is known from the others")
         if constant := record.counts().get(CONSTANT):
