@@ -255,7 +255,7 @@ AV6_CLEAN = Protocol(
     "av6-clean",
     "every frame that has fixations and a density that is not flat, for all models alike; float maps, no blur; all "
     "metrics on the same frames; a constant map scores chance; AUC-J with ties broken in expectation",
-    common=True)
+    common=True, version=2)
 MIT = Protocol(
     "mit",
     "the MIT benchmark's formulas on all frames; a metric that is undefined for a frame is dropped there; AUC-J "
