@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from saliency_bench.models.tavdiff.grounding import TONES, Grounding, draw, ground
+from saliency_bench.models.tavdiff.grounding import TONES, Grounding, draw, ground, save_encoders
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.presets import load_preset
 from saliency_bench.synthetic.causal import law
@@ -64,12 +64,12 @@ def test_the_loss_reaches_the_encoders_and_no_fusion(scenes):
 def test_grounded_encoders_start_a_training_of_any_mode(tmp_path):
     torch.manual_seed(0)
     model, right = ground(16, tell=lambda line: None)
-    saved = model.save(tmp_path / "nano-grounded.safetensors", {"trained_on": ["avt-causal"]})
-    path = saved.with_suffix(".safetensors")
+    path = save_encoders(model, tmp_path / "nano-encoders.safetensors", {"windows": 16}).with_suffix(".safetensors")
     assert set(right) == {"name", "place", "both", *TONES, "sight"}
     for mode, parts in {"TAV": ("visual", "audio", "text"), "AV": ("visual", "audio"), "V": ("visual",)}.items():
         other = TAVDiffModel.create(mode, "nano")
         other.start_from(path, parts)
+        assert other.windows_seen == 16
         for part in parts:
             kept, given = (getattr(m.network, part).state_dict() for m in (other, model))
             assert all(torch.allclose(kept[k].float(), given[k].float(), atol=1e-2, rtol=1e-2) for k in kept)

@@ -12,8 +12,8 @@ linear layer of its own.  The queries and keys are thrown away: what is kept are
 part of SITR, of another fusion, or of a denoiser, so that a study that starts from them favours no row.  No gaze is
 used.
 
-`python -m saliency_bench.models.tavdiff.grounding --windows 4000 --out FOLDER` writes them as weights of mode TAV whose
-other parts are random, for `train --init FILE --init-parts visual,audio,text`.
+`python -m saliency_bench.models.tavdiff.grounding --windows 12000 --out FOLDER` writes them, for `train --init FILE
+--init-parts visual,audio,text`.  The nano weights that come with the package began with `weights/nano-encoders`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import argparse
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from saliency_bench.models.tavdiff.conditions import grid_positions
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import TAVDiff
+from saliency_bench.models.weights import save_weights
 from saliency_bench.models.windows import Window, WindowBatch, Windows
 from saliency_bench.synthetic.causal import law
 from saliency_bench.synthetic.causal.dataset import CausalStream
@@ -176,6 +177,14 @@ def ground(windows: int, preset: str = "nano", seed: int = 0,
     return model, found
 
 
+def save_encoders(model: TAVDiffModel, path: Path, record: Mapping[str, Any]) -> Path:
+    """Write the three encoders alone; returns the TOML beside."""
+    encoders = nn.Module()
+    for part in ("visual", "audio", "text"):
+        encoders.add_module(part, getattr(model.network, part))
+    return save_weights(path, model.name, "TAV", encoders, model.config.describe(), record)
+
+
 @torch.no_grad()
 def judge(grounding: Grounding, seed: int) -> dict[str, float]:
     """Share of right choices by what is told, on scenes that nothing is learned from."""
@@ -201,7 +210,7 @@ def main() -> None:
     model, right = ground(given.windows, given.preset, given.seed, partial(print, flush=True))
     record = {"trained_on": ["avt-causal"], "windows": given.windows,
               "grounding": {"windows": given.windows, "seed": given.seed, "right": right}}
-    print(model.save(given.out / f"{given.preset}-grounded.safetensors", record))
+    print(save_encoders(model, given.out / f"{given.preset}-encoders.safetensors", record))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from saliency_bench.files import claim_each, write_atomic
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.train import training_folder
 from saliency_bench.models.config import read_toml
+from saliency_bench.models.weights import windows_of
 
 PRESET, DATASET = "nano", "avt-causal"
 LIMIT = 12_000_000  # bytes of all weights that come with the package
@@ -76,8 +77,8 @@ class Campaign:
         """Train, or go on with it, as the command line does; returns the seconds.  Raises `UserError`."""
         log = self.out / f"{training.model}-{training.mode}.log"
         command = [sys.executable, "-m", "saliency_bench", "train", training.model, "--mode", training.mode,
-                   "--preset", PRESET, "--dataset", DATASET, "--windows", str(self.windows), "--seed", str(self.seed),
-                   "--device", "cpu", "--workers", "0", "--out", str(self.out)]
+                   "--preset", PRESET, "--dataset", DATASET, "--seed", str(self.seed), "--device", "cpu", "--workers",
+                   "0", "--out", str(self.out), *self.start(training)]
         started = time.perf_counter()
         with open(log, "w") as file:
             # Not `run`, which after Ctrl-C would kill the training before it has kept its state.
@@ -88,6 +89,21 @@ class Campaign:
             said = log.read_text().strip().splitlines() or ["it said nothing"]
             raise UserError(f"{training}: training ended with exit code {code}: {said[-1]}")
         return time.perf_counter() - started
+
+    def start(self, training: Training) -> list[str]:
+        """Words for `train` that say how many windows, and which encoders the training begins with: those that were
+        grounded before, where the system ships some.  Their windows are part of the budget.
+        """
+        encoders = training.target.with_name(f"{PRESET}-encoders.safetensors")
+        if not encoders.is_file():
+            return ["--windows", str(self.windows)]
+        left = self.windows - windows_of(read_toml(encoders.with_suffix(".toml"))["record"])
+        if left < 1:
+            raise UserError(f"--windows {self.windows:,}: expected more than {self.windows - left:,}, which the encoders "
+                            f"of {training.model} have seen; give more")
+        parts = ",".join(part for part, letter in (("visual", "V"), ("audio", "A"), ("text", "T"))
+                         if letter in training.mode)
+        return ["--windows", str(left), "--init", str(encoders), "--init-parts", parts]
 
     def line(self, training: Training, seconds: float) -> str:
         """What a finished training was: system, mode, windows, parameters, held-out loss, seconds."""
