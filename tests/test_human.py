@@ -226,7 +226,7 @@ def test_the_row_says_what_may_be_compared(tmp_path):
     human = run(Request("centre", out=tmp_path), [dataset])[-1]
     assert human.spec.label == "human" and human.n_frames == 48 and human.notes["sigma_px"] == 5.0
     said = " ".join(footnotes([human]))
-    assert "Compare within a column" in said and "Sigma of the density 5 px" in said and "choice of observers" in said
+    assert "Compare within a column" in said and "sigma of the density 5 px" in said and "choice of observers" in said
     assert 0.8 < human.metric("CC")["mean"] < 1 and f"{human.metric('NSS')['mean']:.3f} [" in table([human])
     again = run(Request("centre", out=tmp_path), [dataset])[-1]
     assert again.scores.equals(human.scores) and again.spec.run_id == human.spec.run_id

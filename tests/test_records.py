@@ -64,7 +64,7 @@ def test_what_comes_out_is_what_went_in(runs, tmp_path):
     add(runs, tmp_path / "board")
     for row in load(tmp_path / "board"):
         videos = [v.video for v in row.entry.videos]
-        record = Record(row.spec, Store(runs, row.spec).scores(videos))
+        record = Record(row.spec, Store(runs, row.spec).scores(videos), notes=dict(row.notes))
         pd.testing.assert_frame_equal(row.videos, record.videos, check_names=False, rtol=1e-12)
         for metric in HEADLINE:
             assert row.metric(metric) == pytest.approx(record.metric(metric), rel=1e-12, nan_ok=True)

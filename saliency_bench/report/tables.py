@@ -137,7 +137,7 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
             how = f"{notes['draws']} draws, standard error {error:.2g}" if notes["draws"] else "exact, nothing drawn"
             lines.append(f"{label}: posterior mean given what the mode shows ({how})")
         if "rule" in notes:
-            lines.append(f"{label}: {notes['rule']}. Sigma of the density {_pixels(notes['sigma_px'])}")
+            lines.append(f"{label}: {notes['rule']}; sigma of the density {_pixels(notes['sigma_px'])}")
             if errors := notes.get("observers"):
                 said = ", ".join(f"{m} {math.sqrt(square):.3f}" for m, (square, _) in errors.items())  # type: ignore[attr-defined]
                 lines.append(f"{label}: standard error from the choice of observers, in the intervals: {said}")
