@@ -99,8 +99,8 @@ class Campaign:
             return ["--windows", str(self.windows)]
         left = self.windows - windows_of(read_toml(encoders.with_suffix(".toml"))["record"])
         if left < 1:
-            raise UserError(f"--windows {self.windows:,}: expected more than {self.windows - left:,}, which the encoders "
-                            f"of {training.model} have seen; give more")
+            raise UserError(f"--windows {self.windows:,}: expected more than {self.windows - left:,}, which the "
+                            f"encoders of {training.model} have seen; give more")
         parts = ",".join(part for part, letter in (("visual", "V"), ("audio", "A"), ("text", "T"))
                          if letter in training.mode)
         return ["--windows", str(left), "--init", str(encoders), "--init-parts", parts]
