@@ -105,12 +105,18 @@ class Packer(nn.Module):
             self.audio_positions = nn.Parameter(torch.randn(audio, width) * 0.02)
 
     def forward(self, tokens: dict[str, Tensor], grid: tuple[int, int, int] | None,
-                text_mask: Tensor | None = None) -> Conditions:
-        """Pack `tokens` (name: (B, n, channels)); `grid` places visual ones, `text_mask` marks words."""
+                text_mask: Tensor | None = None, raised: Tensor | None = None) -> Conditions:
+        """Pack `tokens` (name: (B, n, channels)); `grid` places visual ones, `text_mask` marks words.
+
+        raised : (B, n) by how much of themselves visual tokens are raised, after their norm
+        """
         packed, positions, masks, placed = [], [], [], None
         for name, x in tokens.items():
             y = self.project[name](x)
-            y = (self.norm[name](y) if name in self.norm else y) + self.kind[name]
+            y = self.norm[name](y) if name in self.norm else y
+            if name == "visual" and raised is not None:
+                y = y * (1 + raised.unsqueeze(-1))
+            y = y + self.kind[name]
             if name == "audio":
                 y = y + self.audio_positions[: y.shape[1]]
             place = y.new_zeros(y.shape[1:])

@@ -56,7 +56,10 @@ class VisualConfig(Section):
 
 
 class AudioConfig(Section):
-    """Sound rule (`windows.AudioRule`) and SoundNet; `final_pool` halves the last layer's tokens as STAViS does."""
+    """Sound rule (`windows.AudioRule`) and SoundNet; `final_pool` halves the last layer's tokens as STAViS does.
+
+    response : "gate" raises visual tokens where they answer to the sound, see sound_response.py
+    """
 
     rate: PositiveInt = 22050
     buffer: PositiveInt = 35280
@@ -67,6 +70,7 @@ class AudioConfig(Section):
     final_pool: bool = False
     momentum: Momentum = 0.1
     filters: Literal["random", "tones"] = "random"
+    response: Literal["none", "gate"] = "none"
     weights: str | None = None
 
 

@@ -2,18 +2,18 @@
 
 The paper's encoders come pretrained (S3D on actions, SoundNet on natural sound, CLIP on captioned pictures); those of
 the nano preset start from nothing.  Here they learn the same kind of thing from scenes of avt-causal whose causes are
-known: at the places of a scene's five objects, every word of a caption about one of them (by name, place or both), and
-an excerpt of one of their sounds (by pulse, timbre or height), have to choose that object.
+known: in every scene each word of a caption about one of its five objects (by name, place or both), and an excerpt of
+one of their sounds (by pulse, timbre or height), have to point at that object.
 
-    p(object j | word or sound) = softmax over objects of q(word or sound) . k(sight at the place of j) / sqrt(d)
+    p(place | word or sound) = softmax over places of the scores of SITR, or of the sound response
 
-The loss is the mean cross-entropy; a place leaves all objects in that cell.  Which object stands out is learned by a
-linear layer of its own.  The queries and keys are thrown away: what is kept are the three encoders, which were never
-part of SITR, of another fusion, or of a denoiser, so that a study that starts from them favours no row.  No gaze is
-used.
+The loss is the mean cross-entropy; words for a place leave all objects in that cell.  Which object stands out is
+learned by a linear layer that is thrown away.  What is kept are the three encoders and the queries and keys of both
+responses.  A study of fusions takes over the encoders alone.  No gaze is used.
 
 `python -m saliency_bench.models.tavdiff.grounding --windows 12000 --out FOLDER` writes them, for `train --init FILE
---init-parts visual,audio,text`.  The nano weights that come with the package began with `weights/nano-encoders`.
+--init-parts visual,audio,text,sitr,respond`.  The nano weights that come with the package began with
+`weights/nano-encoders`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from saliency_bench.data.clip import Audio, Captions
-from saliency_bench.models.tavdiff.conditions import grid_positions
+from saliency_bench.errors import UserError
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.network import TAVDiff
@@ -44,9 +43,9 @@ from saliency_bench.synthetic.causal import law
 from saliency_bench.synthetic.causal.dataset import CausalStream
 from saliency_bench.synthetic.causal.render import RATE, sound
 
+PARTS = ("visual", "audio", "text", "sitr", "respond")  # of a network of mode TAV
 BATCH, RATE_OF_LEARNING, WARMUP = 8, 2e-3, 100
 WORDS, TONES = law.WORDS[:3], law.TONES[:3]  # those that tell of an object
-WIDTH = 96  # of queries and keys
 HELD_OUT = 96  # scenes
 
 
@@ -71,55 +70,58 @@ class Scenes(NamedTuple):
 
 
 class Grounding(nn.Module):
-    """The encoders of a network of mode TAV with queries and keys of their own."""
+    """The parts of a network of mode TAV that say which object is meant, and a layer that says which stands out.
+
+    Raises `UserError` for a preset without both responses.
+    """
 
     def __init__(self, network: TAVDiff, config: TAVDiffConfig):
         super().__init__()
+        if config.sitr.fusion != "sitr" or config.audio.response != "gate":
+            raise UserError(f"grounding: expected a preset with sitr.fusion = sitr and audio.response = gate, found "
+                            f"{config.sitr.fusion} and {config.audio.response}; ground the preset nano")
         self.network, self.window = network, config.adapter_window("TAV")
-        self.base = config.denoiser.position_base
-        self.reference = tuple(n // config.denoiser.patch for n in config.window.map_size)
-        channels = network.visual_channels
-        self.see = nn.LayerNorm(channels)
-        self.out = nn.Linear(channels, 1)
-        heard = network.audio.channels[-1] * network.audio.length(config.audio.buffer)
-        self.hear = nn.LayerNorm(heard)
-        self.query = nn.ModuleDict({"T": nn.Linear(network.text.width, WIDTH), "A": nn.Linear(heard, WIDTH)})
-        self.key = nn.ModuleDict({m: nn.Linear(channels, WIDTH) for m in "TA"})
-        self.place = nn.ModuleDict({m: nn.Linear(WIDTH, WIDTH, bias=False) for m in "TA"})
+        self.stands_out = nn.Sequential(nn.LayerNorm(network.visual_channels), nn.Linear(network.visual_channels, 1))
 
     def forward(self, scenes: Scenes) -> tuple[Tensor, dict[str, tuple[float, int]]]:
-        """Loss, and by what is told (share of right choices, how many)."""
-        tokens, grid = self.network._see(scenes.batch)
-        features = tokens.transpose(1, 2).unflatten(2, grid).mean(2)  # (B, C, h, w)
-        at = scenes.places.unsqueeze(2)  # (B, O, 1, 2)
-        seen = self.see(F.grid_sample(features, at, align_corners=False)[..., 0].transpose(1, 2))  # (B, O, C)
-        positions = grid_positions(grid[1:], self.reference, WIDTH, self.base).T.unflatten(1, grid[1:])
-        where = F.grid_sample(positions.expand(len(at), -1, -1, -1), at, align_corners=False)[..., 0].transpose(1, 2)
-        keys = {m: self.key[m](seen) + self.place[m](where) for m in "TA"}
+        """Loss, and by what is told (share of right choices among the objects, how many)."""
+        visual, grid = self.network._see(scenes.batch)
+        at = _on_grid(scenes.places, grid)  # (B, O, N)
+        objects, tones = at.shape[1], scenes.sounds.shape[1]
 
-        flat = [c for row in scenes.captions for c in row]
-        words = self.network.text(flat)
-        queries = self.query["T"](words.tokens).unflatten(0, (len(at), -1))  # (B, O, L, d)
-        log = (torch.einsum("bold,bjd->bolj", queries, keys["T"]) / math.sqrt(WIDTH)).log_softmax(-1)
-        content = words.content.unflatten(0, (len(at), -1)).float()
-        by_caption = -(log * scenes.words.unsqueeze(2)).sum(-1)  # (B, O, L)
-        said = (by_caption * content).sum() / content.sum()
+        words = self.network.text([c for row in scenes.captions for c in row])
+        repeated = visual.repeat_interleave(objects, 0)
+        by_word = self.network.sitr.scores(words.tokens, words.content, repeated, grid).mean(1)  # (B O, L, N)
+        meant = (scenes.words @ at).flatten(0, 1).unsqueeze(1)  # (B O, 1, N)
+        said = -(by_word.log_softmax(-1) * meant).sum(-1)[words.content].mean()
 
-        heard = self.query["A"](self.hear(self.network.audio(scenes.sounds.flatten(0, 1)).flatten(1)))
-        choice = heard.unflatten(0, (len(at), -1)) @ keys["A"].mT / math.sqrt(WIDTH)  # (B, 3, O)
-        tone = F.cross_entropy(choice.flatten(0, 1), scenes.source.flatten())
-        stands_out = self.out(seen)[..., 0]
-        sight = F.cross_entropy(stands_out, scenes.sight)
+        sound = self.network._audio_tokens(scenes.sounds.flatten(0, 1))
+        by_sound = self.network.respond.scores(visual.repeat_interleave(tones, 0), grid, sound)  # (B 3, N)
+        source = at.gather(1, scenes.source.unsqueeze(-1).expand(-1, -1, at.shape[2])).flatten(0, 1)
+        heard = -(by_sound.log_softmax(-1) * source).sum(-1).mean()
 
-        meant = (log * content.unsqueeze(-1)).sum(2).argmax(-1)
-        chosen = scenes.words.gather(2, meant.unsqueeze(-1))[..., 0] > 0
-        told = [(kind, bool(ok)) for row, oks in zip(scenes.kinds, chosen, strict=True)
+        standing = self.stands_out(visual)[..., 0]
+        sight = at.gather(1, scenes.sight[:, None, None].expand(-1, 1, at.shape[2]))[:, 0]
+        seen = -(standing.log_softmax(-1) * sight).sum(-1).mean()
+
+        content = words.content.unsqueeze(-1)
+        chosen = ((by_word * content).sum(1).unflatten(0, (-1, objects)) @ at.mT).argmax(-1)  # (B, O)
+        right = scenes.words.gather(2, chosen.unsqueeze(-1))[..., 0] > 0
+        told = [(kind, bool(ok)) for row, oks in zip(scenes.kinds, right, strict=True)
                 for kind, ok in zip(row, oks, strict=True)]
-        told += [(kind, bool(ok)) for row in choice.argmax(2) == scenes.source
-                 for kind, ok in zip(TONES, row, strict=True)]
-        told += [("sight", bool(ok)) for ok in stands_out.argmax(1) == scenes.sight]
+        heard_of = (by_sound.unflatten(0, (-1, tones)) @ at.mT).argmax(-1) == scenes.source
+        told += [(kind, bool(ok)) for row in heard_of for kind, ok in zip(TONES, row, strict=True)]
+        told += [("sight", bool(ok)) for ok in (at @ standing.unsqueeze(-1))[..., 0].argmax(1) == scenes.sight]
         counts, hits = Counter(kind for kind, _ in told), Counter(kind for kind, ok in told if ok)
-        return said + tone + 0.5 * sight, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
+        return said + heard + 0.5 * seen, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
+
+
+def _on_grid(places: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Points (B, O, 2) x, y from -1 to 1 as bilinear weights (B, O, N) of the cells, the same at every time step."""
+    time, height, width = grid
+    row, column = ((places[..., axis, None] + 1) / 2 * n - 0.5 - torch.arange(n) for axis, n in ((1, height), (0, width)))
+    weights = (1 - row.abs()).clamp_min(0).unsqueeze(-1) * (1 - column.abs()).clamp_min(0).unsqueeze(-2)
+    return (weights / weights.sum((-2, -1), keepdim=True)).flatten(-2).repeat(1, 1, time) / time
 
 
 def draw(stream: CausalStream, indices: Sequence[int], window: Window, seed: int) -> Scenes:
@@ -157,8 +159,7 @@ def ground(windows: int, preset: str = "nano", seed: int = 0,
     torch.manual_seed(seed)
     model = TAVDiffModel.create("TAV", preset)
     grounding = Grounding(model.network, model.config)
-    learned = {k: p for k, p in grounding.named_parameters()
-               if not k.startswith(("network.sitr", "network.pack", "network.denoiser"))}
+    learned = {k: p for k, p in grounding.named_parameters() if not k.startswith(("network.pack", "network.denoiser"))}
     optimiser = torch.optim.AdamW(learned.values(), RATE_OF_LEARNING, (0.9, 0.98), weight_decay=0.05)
     stream, steps, started = CausalStream(seed, "ground"), math.ceil(windows / BATCH), time.monotonic()
     for step in range(steps):
@@ -178,9 +179,9 @@ def ground(windows: int, preset: str = "nano", seed: int = 0,
 
 
 def save_encoders(model: TAVDiffModel, path: Path, record: Mapping[str, Any]) -> Path:
-    """Write the three encoders alone; returns the TOML beside."""
+    """Write the grounded parts alone; returns the TOML beside."""
     encoders = nn.Module()
-    for part in ("visual", "audio", "text"):
+    for part in PARTS:
         encoders.add_module(part, getattr(model.network, part))
     return save_weights(path, model.name, "TAV", encoders, model.config.describe(), record)
 

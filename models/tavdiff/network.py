@@ -28,6 +28,7 @@ from saliency_bench.models.tavdiff.conditions import Conditions, Packer
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
 from saliency_bench.models.tavdiff.sitr import SITR
+from saliency_bench.models.tavdiff.sound_response import SoundResponse
 from saliency_bench.models.tavdiff.unet import UNet
 
 MODES = ("TAV", "AV", "TV", "TA", "V")
@@ -68,6 +69,9 @@ class TAVDiff(nn.Module):
                 tune_first_layer(self.audio, c.audio.rate)
             inputs["audio"] = self.audio.channels[-1]
             audio_tokens = self._audio_length()
+            if "V" in mode and c.audio.response == "gate":
+                self.respond = SoundResponse(channels, inputs["audio"], audio_tokens, c.sitr.width, c.sitr.heads,
+                                             reference, c.denoiser.position_base)
         # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.
         normalise = [k for k in inputs if c.denoiser.token_norm and not (k == "visual" and "T" in mode)]
         self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, audio_tokens,
@@ -93,21 +97,24 @@ class TAVDiff(nn.Module):
         """Encode the windows; `density` (B, h, w) lets SITR choose its word in training."""
         self._require(batch)
         tokens: dict[str, Tensor] = {}
-        grid = mask = None
+        grid = mask = raised = None
         if "V" in self.mode:
-            tokens["visual"], grid = self._see(batch)
+            visual, grid = self._see(batch)
+            tokens["visual"] = visual
         if "T" in self.mode:
             assert batch.captions is not None
             words = self.text(batch.captions)
             if grid is not None:
-                tokens["visual"] = self.sitr(tokens["visual"], grid, words.tokens, self._allowed(words), words.pooled,
+                tokens["visual"] = self.sitr(visual, grid, words.tokens, self._allowed(words), words.pooled,
                                              density)
             else:
                 tokens["text"], mask = words.tokens, words.content
         if "A" in self.mode:
             assert batch.audio is not None
             tokens["audio"] = self._audio_tokens(batch.audio)
-        return self.pack(tokens, grid, mask)
+            if hasattr(self, "respond"):
+                raised = self.respond(visual, grid, tokens["audio"])
+        return self.pack(tokens, grid, mask, raised)
 
     @torch.no_grad()
     def responses(self, batch: WindowBatch) -> list[tuple[list[str], Tensor, list[bool]]]:

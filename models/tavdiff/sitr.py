@@ -81,7 +81,7 @@ class SITR(nn.Module):
 
         With `select_heads = "mean"` there is one head, the mean of all.
         """
-        scores = self._scores(words, allowed, visual, grid)
+        scores = self.scores(words, allowed, visual, grid)
         gate, mean = self.config.response == "gate", self.config.select_heads == "mean"
         maps = scores if gate else self._softmax(scores, grid)
         if mean:
@@ -111,7 +111,7 @@ class SITR(nn.Module):
             return self.join(torch.cat([values, sentence.expand_as(values)], -1))
         return (values + sentence) * (0.5 if self.config.fusion == "repeat-average" else 1.0)
 
-    def _scores(self, words: Tensor, allowed: Tensor, visual: Tensor, grid: Grid) -> Tensor:
+    def scores(self, words: Tensor, allowed: Tensor, visual: Tensor, grid: Grid) -> Tensor:
         """q . k / sqrt(d), (B, heads, L, N)."""
         heads = self.config.heads
         query, key = self.query(words), self.key(visual)

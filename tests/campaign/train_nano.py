@@ -101,8 +101,8 @@ class Campaign:
         if left < 1:
             raise UserError(f"--windows {self.windows:,}: expected more than {self.windows - left:,}, which the "
                             f"encoders of {training.model} have seen; give more")
-        parts = ",".join(part for part, letter in (("visual", "V"), ("audio", "A"), ("text", "T"))
-                         if letter in training.mode)
+        needs = {"visual": "V", "audio": "A", "text": "T", "sitr": "TV", "respond": "AV"}
+        parts = ",".join(part for part, letters in needs.items() if set(letters) <= set(training.mode))
         return ["--windows", str(left), "--init", str(encoders), "--init-parts", parts]
 
     def line(self, training: Training, seconds: float) -> str:

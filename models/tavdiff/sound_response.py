@@ -1,0 +1,44 @@
+"""Where sight answers to the sound: SITR's gate with the sound in place of a word.  Beyond the paper, off by default.
+
+In the paper the sound reaches the denoiser as tokens that every place of the map attends to.  Whether a place moves
+with the sound then has to be found out there, by multiplying what was seen with what was heard, which a small network
+learns late.  A product of queries and keys says it at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from saliency_bench.models.tavdiff.conditions import grid_positions
+from saliency_bench.models.tavdiff.sitr import Grid
+
+
+class SoundResponse(nn.Module):
+    """Gate (B, N) in [0, 1] of the visual tokens (B, N, visual) by the sound tokens (B, tokens, sound).
+
+    reference, base : unit and base of the keys' positions, see `conditions.grid_positions`
+    """
+
+    def __init__(self, visual: int, sound: int, tokens: int, width: int, heads: int,
+                 reference: tuple[int, int] = (1, 1), base: float = 10000.0):
+        super().__init__()
+        self.width, self.heads, self.reference, self.base = width, heads, reference, base
+        self.hear = nn.LayerNorm(sound * tokens)
+        self.query, self.key = nn.Linear(sound * tokens, width), nn.Linear(visual, width)
+        self.place = nn.Linear(width, width, bias=False)
+        self.query_norm, self.key_norm = nn.LayerNorm(width // heads), nn.LayerNorm(width // heads)
+
+    def scores(self, visual: Tensor, grid: Grid, sound: Tensor) -> Tensor:
+        """q . k / sqrt(d), the mean over heads, (B, N)."""
+        places = grid_positions(grid[1:], self.reference, self.width, self.base).to(visual)
+        key = self.key(visual) + self.place(places).repeat(grid[0], 1)
+        query = self.query(self.hear(sound.flatten(1))).unsqueeze(1)
+        q, k = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key))
+        q, k = self.query_norm(q), self.key_norm(k)
+        return (q @ k.mT / math.sqrt(q.shape[-1])).mean(1)[:, 0]
+
+    def forward(self, visual: Tensor, grid: Grid, sound: Tensor) -> Tensor:
+        return torch.sigmoid(self.scores(visual, grid, sound))
