@@ -23,15 +23,18 @@ from saliency_bench.models.config import read_toml, toml_text
 from saliency_bench.models.encoders.refusals import absent
 
 FORMAT = 1
+SCALE = ".scale of 8 bits"
 
 
 def save_weights(path: Path, model: str, mode: str, network: nn.Module, config: Mapping[str, Any],
-                 record: Mapping[str, Any], half: bool = True) -> Path:
+                 record: Mapping[str, Any], half: bool = True, eighth: bool = False) -> Path:
     """Write `path` (.safetensors) and the TOML beside it; returns the TOML's path.
 
     model  : registered name of the system; config : plain values that its network is built from
     record : how the weights came about (steps, data, seed, losses, ...), plain values and nested mappings
     half   : matrices and kernels in float16; vectors (norms, biases, statistics) stay float32
+    eighth : matrices and kernels in 8 bits instead, each row with a scale of its own: half the size again, for weights
+             that come with the package
     Raises `UserError` when a weight is not finite or too large for float16.
     """
     path = Path(path)
@@ -44,7 +47,7 @@ def save_weights(path: Path, model: str, mode: str, network: nn.Module, config: 
             raise UserError(f"{path}: {name} expected finite weights" + (" that fit float16" if half else "")
                             + ", found others; the training diverged, or save with half=False")
         tensors[name] = value
-    data = save(tensors)
+    data = save(_in_eight_bits(tensors) if eighth else tensors)
     description = {"format": FORMAT, "model": model, "mode": mode, "sha256": hashlib.sha256(data).hexdigest(),
                    "parameters": sum(p.numel() for p in network.parameters()),
                    "record": dict(record), "config": dict(config)}
@@ -116,7 +119,7 @@ def read_weights(path: Path, model: str, mode: str | None = None) -> tuple[dict[
 def fill(network: nn.Module, data: bytes, path: Path, model: str) -> None:
     """Load the bytes that `save_weights` wrote into `network`, all or nothing; raises `UserError`."""
     try:
-        tensors = load(data)
+        tensors = _scaled(load(data))
         _check_values(path, tensors, network.state_dict())
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except (SafetensorError, RuntimeError) as e:
@@ -127,9 +130,33 @@ def fill(network: nn.Module, data: bytes, path: Path, model: str) -> None:
 def tensors_of(data: bytes, path: Path, model: str) -> dict[str, Tensor]:
     """The tensors in the bytes of a file of weights, floating ones in single precision; raises `UserError`."""
     try:
-        return {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}
+        return {k: v.float() if v.is_floating_point() else v for k, v in _scaled(load(data)).items()}
     except SafetensorError as e:
         raise UserError(f"{path}: expected tensors of {model}, found {e}; copy the file again") from None
+
+
+def _in_eight_bits(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and kernels as whole numbers from -127 to 127, the scale of each row beside under the name + `SCALE`."""
+    out = {}
+    for name, value in tensors.items():
+        if value.is_floating_point() and value.ndim > 1:
+            scale = (value.float().flatten(1).abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
+            rows = scale.view(-1, *[1] * (value.ndim - 1))
+            out[name], out[name + SCALE] = (value.float() / rows).round().to(torch.int8), scale
+        else:
+            out[name] = value
+    return out
+
+
+def _scaled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file; those in 8 bits in single precision, with their scales applied."""
+    out = {}
+    for name, value in tensors.items():
+        if (scale := tensors.get(name + SCALE)) is not None:
+            value = value.float() * scale.view(-1, *[1] * (value.ndim - 1))
+        if not name.endswith(SCALE):
+            out[name] = value
+    return out
 
 
 class Taken(NamedTuple):

@@ -16,6 +16,7 @@ from saliency_bench.models.adapter import LoadOptions, Windows
 from saliency_bench.models.tavdiff import model as model_module
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.weights import load_weights, save_weights, weights_name
+from saliency_bench.models.weights import save_weights as save_any
 from tests.tavdiff_small import SMALL, small_model, windows
 
 RECORD = {"trained_on": ["avt-causal"], "seed": 3, "loss_curve": [0.5, 0.25], "spec": {"steps": 7, "note": 'a "b"'},
@@ -68,6 +69,26 @@ def test_single_precision_comes_back_exactly(tmp_path):
     model, path = small_model("V"), tmp_path / "v.safetensors"
     save_weights(path, model, {}, half=False)
     assert torch.equal(load_weights(path)[0].sample(windows("V")), model.sample(windows("V")))
+
+
+def test_eight_bits_keep_every_row_within_half_a_step_and_take_half_the_room(tmp_path):
+    network = small_model("TV")
+    whole, config = network.state_dict(), network.config.describe()
+    save_any(tmp_path / "eighth.safetensors", "tavdiff", "TV", network, config, {}, eighth=True)
+    again = TAVDiffModel.read(tmp_path / "eighth.safetensors").network.state_dict()
+    assert again.keys() == whole.keys()
+    for key, value in whole.items():
+        if value.ndim > 1:
+            step = value.half().float().flatten(1).abs().amax(1) / 127
+            error = (again[key] - value.half().float()).flatten(1).abs().amax(1)
+            assert (error <= 0.52 * step + 1e-7).all(), key
+        else:
+            assert torch.equal(again[key], value), key
+    sizes = []
+    for eighth in (True, False):
+        save_any(tmp_path / "linear.safetensors", "tavdiff", "TV", torch.nn.Linear(256, 256), {}, {}, eighth=eighth)
+        sizes.append((tmp_path / "linear.safetensors").stat().st_size)
+    assert sizes[0] < 0.53 * sizes[1]
 
 
 def test_the_same_weights_give_the_same_bytes(saved, tmp_path):

@@ -113,13 +113,14 @@ class Grounding(nn.Module):
         told += [(kind, bool(ok)) for row in heard_of for kind, ok in zip(TONES, row, strict=True)]
         told += [("sight", bool(ok)) for ok in (at @ standing.unsqueeze(-1))[..., 0].argmax(1) == scenes.sight]
         counts, hits = Counter(kind for kind, _ in told), Counter(kind for kind, ok in told if ok)
-        return said + heard + 0.5 * seen, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
+        return said + 2 * heard + 0.5 * seen, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
 
 
 def _on_grid(places: Tensor, grid: tuple[int, int, int]) -> Tensor:
     """Points (B, O, 2) x, y from -1 to 1 as bilinear weights (B, O, N) of the cells, the same at every time step."""
     time, height, width = grid
-    row, column = ((places[..., axis, None] + 1) / 2 * n - 0.5 - torch.arange(n) for axis, n in ((1, height), (0, width)))
+    row, column = ((places[..., axis, None] + 1) / 2 * n - 0.5 - torch.arange(n)
+                   for axis, n in ((1, height), (0, width)))
     weights = (1 - row.abs()).clamp_min(0).unsqueeze(-1) * (1 - column.abs()).clamp_min(0).unsqueeze(-2)
     return (weights / weights.sum((-2, -1), keepdim=True)).flatten(-2).repeat(1, 1, time) / time
 

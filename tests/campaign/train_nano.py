@@ -30,9 +30,10 @@ from saliency_bench.files import claim_each, write_atomic
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.train import training_folder
 from saliency_bench.models.config import read_toml
-from saliency_bench.models.weights import windows_of
+from saliency_bench.models.weights import save_weights, windows_of
 
 PRESET, DATASET = "nano", "avt-causal"
+ENCODERS = f"{PRESET}-encoders.safetensors"  # of a system whose trainings begin with grounded ones
 LIMIT = 12_000_000  # bytes of all weights that come with the package
 
 
@@ -94,7 +95,7 @@ class Campaign:
         """Words for `train` that say how many windows, and which encoders the training begins with: those that were
         grounded before, where the system ships some.  Their windows are part of the budget.
         """
-        encoders = training.target.with_name(f"{PRESET}-encoders.safetensors")
+        encoders = training.target.with_name(ENCODERS)
         if not encoders.is_file():
             return ["--windows", str(self.windows)]
         left = self.windows - windows_of(read_toml(encoders.with_suffix(".toml"))["record"])
@@ -149,7 +150,7 @@ def train_all(campaign: Campaign, asked: Iterable[Training]) -> Iterator[str]:
 
 
 def install(campaign: Campaign, asked: Iterable[Training], limit: int = LIMIT) -> list[Path]:
-    """Copy finished weights, with their TOML, to where the package looks for them; returns the files written.
+    """Put finished weights, in 8 bits and with their TOML, where the package looks for them; returns the files written.
 
     Raises `UserError` with a table of sizes where all shipped weights together would exceed `limit` bytes, and where
     nothing is finished.  Nothing is copied then.
@@ -158,9 +159,10 @@ def install(campaign: Campaign, asked: Iterable[Training], limit: int = LIMIT) -
     if not finished:
         raise UserError(f"{campaign.out}: expected finished trainings of {campaign.windows:,} windows, found none; "
                         "train first")
+    small = {t: _in_eight_bits(t, campaign.weights(t), campaign.out / "in-8-bits") for t in finished}
     stays = {path for t in trainings() for path in _both(t.target) if path.is_file()}
-    comes = {target: source for t in finished
-             for target, source in zip(_both(t.target), _both(campaign.weights(t)), strict=True)}
+    stays |= {path for t in trainings() for path in _both(t.target.with_name(ENCODERS)) if path.is_file()}
+    comes = {target: source for t in finished for target, source in zip(_both(t.target), _both(small[t]), strict=True)}
     sizes = {path: comes.get(path, path).stat().st_size for path in stays | set(comes)}
     if (total := sum(sizes.values())) > limit:
         rows = [[path.name, f"{size:,}", "new" if path in comes else "shipped"]
@@ -171,6 +173,15 @@ def install(campaign: Campaign, asked: Iterable[Training], limit: int = LIMIT) -
     for target, source in comes.items():
         write_atomic(target, source.read_bytes())
     return sorted(comes)
+
+
+def _in_eight_bits(training: Training, source: Path, folder: Path) -> Path:
+    """A copy of finished weights in 8 bits, which is what comes with the package and what is scored."""
+    model = registry.load("models", training.model).read(source, training.mode)
+    target = folder / training.target.name.replace(f"{PRESET}-", f"{training.model}-{PRESET}-")
+    save_weights(target, training.model, training.mode, model.network, model.config.describe(), model.record,
+                 eighth=True)
+    return target
 
 
 def _both(weights: Path) -> tuple[Path, Path]:
