@@ -382,11 +382,13 @@ def test_broken_results_are_named(tmp_path):
         Results.load(tmp_path)
 
 
-@pytest.mark.parametrize("grid_name", ["avt-causal-nano"])
-def test_the_tables_in_the_repository_are_what_their_scores_say(grid_name, tmp_path):
-    folder = Path(__file__).parents[1] / "leaderboards" / "ablations" / grid_name
+MEASURED = sorted(path.parent for path in Path(__file__).parents[1].glob("leaderboards/ablations/*/ablation.json"))
+
+
+@pytest.mark.parametrize("folder", MEASURED, ids=lambda folder: folder.name)
+def test_the_tables_in_the_repository_are_what_their_scores_say(folder, tmp_path):
     results = Results.load(folder)
-    assert set(results.studies) == set(STUDIES.studies)
+    assert set(results.studies) <= set(STUDIES.studies)
     for path in write_tables(results, tmp_path):
         assert path.read_text("utf-8") == (folder / path.name).read_text("utf-8"), path.name
     results.save(tmp_path)

@@ -5,9 +5,10 @@ the nano preset start from nothing.  Here they learn the same kind of thing from
 known: in every scene each word of a caption about one of its five objects (by name, place or both), and an excerpt of
 one of their sounds (by pulse, timbre or height), have to point at that object.
 
-    p(place | word or sound) = softmax over places of the scores of SITR, or of the sound response
+    p(object | word or sound) = softmax over objects of the scores of SITR, or of the sound response, where they are
 
-The loss is the mean cross-entropy; words for a place leave all objects in that cell.  Which object stands out is
+The loss is the mean cross-entropy, and a part of that among all places of the image; words for a place leave all
+objects in that cell.  Which object stands out is
 learned by a linear layer that is thrown away.  What is kept are the three encoders and the queries and keys of both
 responses.  A study of fusions takes over the encoders alone.  No gaze is used.
 
@@ -46,6 +47,7 @@ from saliency_bench.synthetic.causal.render import RATE, sound
 PARTS = ("visual", "audio", "text", "sitr", "respond")  # of a network of mode TAV
 BATCH, RATE_OF_LEARNING, WARMUP = 8, 2e-3, 100
 WORDS, TONES = law.WORDS[:3], law.TONES[:3]  # those that tell of an object
+ELSEWHERE = 0.3  # weight of pointing at the object among all places, beside that among the objects
 HELD_OUT = 96  # scenes
 
 
@@ -92,28 +94,35 @@ class Grounding(nn.Module):
         words = self.network.text([c for row in scenes.captions for c in row])
         repeated = visual.repeat_interleave(objects, 0)
         by_word = self.network.sitr.scores(words.tokens, words.content, repeated, grid).mean(1)  # (B O, L, N)
-        meant = (scenes.words @ at).flatten(0, 1).unsqueeze(1)  # (B O, 1, N)
-        said = -(by_word.log_softmax(-1) * meant).sum(-1)[words.content].mean()
+        among = (by_word.unflatten(0, (-1, objects)) @ at.mT.unsqueeze(1)).flatten(0, 1)  # (B O, L, O)
+        left = scenes.words.flatten(0, 1).unsqueeze(1)
+        said = _chosen(among, left)[words.content].mean()
+        said = said + ELSEWHERE * _chosen(by_word, left @ at.repeat_interleave(objects, 0))[words.content].mean()
 
         sound = self.network._audio_tokens(scenes.sounds.flatten(0, 1))
         by_sound = self.network.respond.scores(visual.repeat_interleave(tones, 0), grid, sound)  # (B 3, N)
-        source = at.gather(1, scenes.source.unsqueeze(-1).expand(-1, -1, at.shape[2])).flatten(0, 1)
-        heard = -(by_sound.log_softmax(-1) * source).sum(-1).mean()
+        sources = by_sound.unflatten(0, (-1, tones)) @ at.mT  # (B, 3, O)
+        source = nn.functional.one_hot(scenes.source, objects).to(at)
+        heard = (_chosen(sources, source) + ELSEWHERE * _chosen(by_sound.unflatten(0, (-1, tones)), source @ at)).mean()
 
         standing = self.stands_out(visual)[..., 0]
         sight = at.gather(1, scenes.sight[:, None, None].expand(-1, 1, at.shape[2]))[:, 0]
-        seen = -(standing.log_softmax(-1) * sight).sum(-1).mean()
+        seen = _chosen(standing, sight).mean()
 
-        content = words.content.unsqueeze(-1)
-        chosen = ((by_word * content).sum(1).unflatten(0, (-1, objects)) @ at.mT).argmax(-1)  # (B, O)
+        chosen = (among * words.content.unsqueeze(-1)).sum(1).argmax(-1).unflatten(0, (-1, objects))  # (B, O)
         right = scenes.words.gather(2, chosen.unsqueeze(-1))[..., 0] > 0
         told = [(kind, bool(ok)) for row, oks in zip(scenes.kinds, right, strict=True)
                 for kind, ok in zip(row, oks, strict=True)]
-        heard_of = (by_sound.unflatten(0, (-1, tones)) @ at.mT).argmax(-1) == scenes.source
-        told += [(kind, bool(ok)) for row in heard_of for kind, ok in zip(TONES, row, strict=True)]
+        told += [(kind, bool(ok)) for row in sources.argmax(-1) == scenes.source
+                 for kind, ok in zip(TONES, row, strict=True)]
         told += [("sight", bool(ok)) for ok in (at @ standing.unsqueeze(-1))[..., 0].argmax(1) == scenes.sight]
         counts, hits = Counter(kind for kind, _ in told), Counter(kind for kind, ok in told if ok)
-        return said + 2 * heard + 0.5 * seen, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
+        return said + heard + 0.5 * seen, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
+
+
+def _chosen(scores: Tensor, meant: Tensor) -> Tensor:
+    """Cross-entropy over the last axis of scores with what is meant, whose rows sum to one."""
+    return -(scores.log_softmax(-1) * meant).sum(-1)
 
 
 def _on_grid(places: Tensor, grid: tuple[int, int, int]) -> Tensor:

@@ -70,8 +70,8 @@ class TAVDiff(nn.Module):
             inputs["audio"] = self.audio.channels[-1]
             audio_tokens = self._audio_length()
             if "V" in mode and c.audio.response == "gate":
-                self.respond = SoundResponse(channels, inputs["audio"], audio_tokens, c.sitr.width, c.sitr.heads,
-                                             reference, c.denoiser.position_base)
+                self.respond = SoundResponse(channels, inputs["audio"], audio_tokens, c.sitr.width, reference,
+                                             c.denoiser.position_base)
         # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.
         normalise = [k for k in inputs if c.denoiser.token_norm and not (k == "visual" and "T" in mode)]
         self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, audio_tokens,

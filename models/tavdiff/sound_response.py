@@ -22,23 +22,20 @@ class SoundResponse(nn.Module):
     reference, base : unit and base of the keys' positions, see `conditions.grid_positions`
     """
 
-    def __init__(self, visual: int, sound: int, tokens: int, width: int, heads: int,
+    def __init__(self, visual: int, sound: int, tokens: int, width: int,
                  reference: tuple[int, int] = (1, 1), base: float = 10000.0):
         super().__init__()
-        self.width, self.heads, self.reference, self.base = width, heads, reference, base
-        self.hear = nn.LayerNorm(sound * tokens)
+        self.width, self.reference, self.base = width, reference, base
+        self.see, self.hear = nn.LayerNorm(visual), nn.LayerNorm(sound * tokens)
         self.query, self.key = nn.Linear(sound * tokens, width), nn.Linear(visual, width)
         self.place = nn.Linear(width, width, bias=False)
-        self.query_norm, self.key_norm = nn.LayerNorm(width // heads), nn.LayerNorm(width // heads)
 
     def scores(self, visual: Tensor, grid: Grid, sound: Tensor) -> Tensor:
-        """q . k / sqrt(d), the mean over heads, (B, N)."""
+        """q . k / sqrt(d), (B, N)."""
         places = grid_positions(grid[1:], self.reference, self.width, self.base).to(visual)
-        key = self.key(visual) + self.place(places).repeat(grid[0], 1)
-        query = self.query(self.hear(sound.flatten(1))).unsqueeze(1)
-        q, k = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key))
-        q, k = self.query_norm(q), self.key_norm(k)
-        return (q @ k.mT / math.sqrt(q.shape[-1])).mean(1)[:, 0]
+        key = self.key(self.see(visual)) + self.place(places).repeat(grid[0], 1)
+        query = self.query(self.hear(sound.flatten(1))).unsqueeze(-1)
+        return (key @ query)[..., 0] / math.sqrt(self.width)
 
     def forward(self, visual: Tensor, grid: Grid, sound: Tensor) -> Tensor:
         return torch.sigmoid(self.scores(visual, grid, sound))
