@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from saliency_bench.models.tavdiff.grounding import TONES, Grounding, draw, ground, save_encoders
+from saliency_bench.models.tavdiff.grounding import PARTS, Grounding, draw, ground, save_encoders
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.tavdiff.presets import load_preset
 from saliency_bench.synthetic.causal import law
@@ -34,10 +34,19 @@ def test_every_caption_is_about_its_own_object(scenes):
         scene = stream.scene(index)
         for i, (caption, kind) in enumerate(zip(captions, kinds, strict=True)):
             name, _, place = caption.partition(", ")
-            if kind != "place":
+            assert (name == "something") == (kind in ("place", "neither"))
+            assert bool(place) == (kind in ("place", "both")) and rows[i, i] > 0 and rows[i].sum() == pytest.approx(1)
+            if kind in ("name", "both"):
                 assert name.split()[1:] == [law.COLOURS[scene.colours[i]], law.SHAPES[i]]
                 assert rows[i].tolist() == np.eye(5)[i].tolist()
-            assert bool(place) == (kind != "name") and rows[i, i] > 0 and rows[i].sum() == pytest.approx(1)
+            elif kind == "neither":
+                assert rows[i].tolist() == pytest.approx([0.2] * 5)
+
+
+def test_a_tone_leaves_one_object_and_one_that_tells_nothing_leaves_all(scenes):
+    assert scenes.sounds.shape[1] == len(law.TONES)
+    for tone, rows in zip(law.TONES, scenes.sources.unbind(1), strict=True):
+        assert (rows.amax(1) == 1).all() if tone != "nothing" else torch.allclose(rows, torch.full_like(rows, 0.2))
 
 
 def test_places_are_those_of_the_objects(window):
@@ -47,26 +56,25 @@ def test_places_are_those_of_the_objects(window):
         frame = int(scenes.batch.index[index])
         at = stream.scene(index).positions(np.array([frame / law.FPS]))[0]
         assert (scenes.places[index].numpy() + 1) / 2 * law.SIZE[::-1] == pytest.approx(at, abs=1e-3)
-    assert scenes.sounds.shape[1] == len(TONES)
 
 
-def test_the_loss_reaches_the_encoders_and_no_fusion(scenes):
+def test_the_loss_reaches_the_parts_that_are_kept(scenes):
     model = TAVDiffModel.create("TAV", "nano")
     loss, right = Grounding(model.network, model.config)(scenes)
     loss.backward()
     reached = {name for name, part in model.network.named_children() if any(
         p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())}
-    assert reached == {"visual", "audio", "text"}
-    assert set(right) <= {"name", "place", "both", *TONES, "sight"}
-    assert sum(n for _, n in right.values()) == 4 * (5 + 3 + 1)
+    assert reached == set(PARTS)
+    told = sum(kind != "neither" for row in scenes.kinds for kind in row) + 4 * (3 + 1)  # three tones, and sight
+    assert set(right) <= {*law.CUES, "both", "sight"} and sum(n for _, n in right.values()) == told
 
 
 def test_grounded_encoders_start_a_training_of_any_mode(tmp_path):
     torch.manual_seed(0)
     model, right = ground(16, tell=lambda line: None)
     path = save_encoders(model, tmp_path / "nano-encoders.safetensors", {"windows": 16}).with_suffix(".safetensors")
-    assert set(right) == {"name", "place", "both", *TONES, "sight"}
-    for mode, parts in {"TAV": ("visual", "audio", "text"), "AV": ("visual", "audio"), "V": ("visual",)}.items():
+    assert set(right) == {*law.CUES, "both", "sight"}
+    for mode, parts in {"TAV": PARTS, "AV": ("visual", "audio", "respond"), "V": ("visual",)}.items():
         other = TAVDiffModel.create(mode, "nano")
         other.start_from(path, parts)
         assert other.windows_seen == 16

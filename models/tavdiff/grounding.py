@@ -7,8 +7,9 @@ one of their sounds (by pulse, timbre or height), have to point at that object.
 
     p(object | word or sound) = softmax over objects of the scores of SITR, or of the sound response, where they are
 
-The loss is the mean cross-entropy, and a part of that among all places of the image; words for a place leave all
-objects in that cell.  Which object stands out is
+The loss is the mean cross-entropy, a part of that among all places of the image, and the binary cross-entropy of the
+gates at the objects, sigmoid(score).  Words for a place leave all objects in that cell; words and tones that tell
+nothing leave all.  Which object stands out is
 learned by a linear layer that is thrown away.  What is kept are the three encoders and the queries and keys of both
 responses.  A study of fusions takes over the encoders alone.  No gaze is used.
 
@@ -46,7 +47,6 @@ from saliency_bench.synthetic.causal.render import RATE, sound
 
 PARTS = ("visual", "audio", "text", "sitr", "respond")  # of a network of mode TAV
 BATCH, RATE_OF_LEARNING, WARMUP = 8, 2e-3, 100
-WORDS, TONES = law.WORDS[:3], law.TONES[:3]  # those that tell of an object
 ELSEWHERE = 0.3  # weight of pointing at the object among all places, beside that among the objects
 HELD_OUT = 96  # scenes
 
@@ -57,7 +57,7 @@ class Scenes(NamedTuple):
     batch    : the windows' frames; places : (B, O, 2) x, y of the objects at the target frame, from -1 to 1
     captions : B lists of a caption about each object; words : (B, O, O) what it leaves, rows summing to 1
     kinds    : B lists of what each caption tells
-    sounds   : (B, 3, n) an excerpt of each tone; source : (B, 3) the objects they are of
+    sounds   : (B, 4, n) an excerpt of each tone; sources : (B, 4, O) what it leaves, rows summing to 1
     sight    : (B,) the object that stands out
     """
 
@@ -67,7 +67,7 @@ class Scenes(NamedTuple):
     words: Tensor
     kinds: list[list[str]]
     sounds: Tensor
-    source: Tensor
+    sources: Tensor
     sight: Tensor
 
 
@@ -96,14 +96,15 @@ class Grounding(nn.Module):
         by_word = self.network.sitr.scores(words.tokens, words.content, repeated, grid).mean(1)  # (B O, L, N)
         among = (by_word.unflatten(0, (-1, objects)) @ at.mT.unsqueeze(1)).flatten(0, 1)  # (B O, L, O)
         left = scenes.words.flatten(0, 1).unsqueeze(1)
-        said = _chosen(among, left)[words.content].mean()
+        said = (_chosen(among, left) + _gated(among, left))[words.content].mean()
         said = said + ELSEWHERE * _chosen(by_word, left @ at.repeat_interleave(objects, 0))[words.content].mean()
 
         sound = self.network._audio_tokens(scenes.sounds.flatten(0, 1))
         by_sound = self.network.respond.scores(visual.repeat_interleave(tones, 0), grid, sound)  # (B 3, N)
-        sources = by_sound.unflatten(0, (-1, tones)) @ at.mT  # (B, 3, O)
-        source = nn.functional.one_hot(scenes.source, objects).to(at)
-        heard = (_chosen(sources, source) + ELSEWHERE * _chosen(by_sound.unflatten(0, (-1, tones)), source @ at)).mean()
+        by_sound = by_sound.unflatten(0, (-1, tones))
+        sources = by_sound @ at.mT  # (B, 4, O)
+        heard = (_chosen(sources, scenes.sources) + _gated(sources, scenes.sources)
+                 + ELSEWHERE * _chosen(by_sound, scenes.sources @ at)).mean()
 
         standing = self.stands_out(visual)[..., 0]
         sight = at.gather(1, scenes.sight[:, None, None].expand(-1, 1, at.shape[2]))[:, 0]
@@ -112,9 +113,9 @@ class Grounding(nn.Module):
         chosen = (among * words.content.unsqueeze(-1)).sum(1).argmax(-1).unflatten(0, (-1, objects))  # (B, O)
         right = scenes.words.gather(2, chosen.unsqueeze(-1))[..., 0] > 0
         told = [(kind, bool(ok)) for row, oks in zip(scenes.kinds, right, strict=True)
-                for kind, ok in zip(row, oks, strict=True)]
-        told += [(kind, bool(ok)) for row in sources.argmax(-1) == scenes.source
-                 for kind, ok in zip(TONES, row, strict=True)]
+                for kind, ok in zip(row, oks, strict=True) if kind != "neither"]
+        told += [(kind, bool(ok)) for row in sources.argmax(-1) == scenes.sources.argmax(-1)
+                 for kind, ok in zip(law.TONES, row, strict=True) if kind != "nothing"]
         told += [("sight", bool(ok)) for ok in (at @ standing.unsqueeze(-1))[..., 0].argmax(1) == scenes.sight]
         counts, hits = Counter(kind for kind, _ in told), Counter(kind for kind, ok in told if ok)
         return said + heard + 0.5 * seen, {kind: (hits[kind] / n, n) for kind, n in counts.items()}
@@ -123,6 +124,11 @@ class Grounding(nn.Module):
 def _chosen(scores: Tensor, meant: Tensor) -> Tensor:
     """Cross-entropy over the last axis of scores with what is meant, whose rows sum to one."""
     return -(scores.log_softmax(-1) * meant).sum(-1)
+
+
+def _gated(scores: Tensor, meant: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the last axis of the gates with what is meant."""
+    return nn.functional.binary_cross_entropy_with_logits(scores, meant.expand_as(scores), reduction="none").mean(-1)
 
 
 def _on_grid(places: Tensor, grid: tuple[int, int, int]) -> Tensor:
@@ -136,30 +142,34 @@ def _on_grid(places: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 def draw(stream: CausalStream, indices: Sequence[int], window: Window, seed: int) -> Scenes:
     """Scenes of a stream by number; frame, captions and sound of each are a function of (seed, number)."""
-    batches, places, captions, left, kinds, sounds, source, sight = [], [], [], [], [], [], [], []
+    batches, places, captions, left, kinds, sounds, sources, sight = [], [], [], [], [], [], [], []
     for index in indices:
         rng = np.random.default_rng([seed, 7, index])
         scene, clip = stream.scene(index), stream[index].clip
         frame = int(rng.choice(window.inside(law.FRAMES)))
         at = scene.positions(np.array([frame / law.FPS]))[0]
         cells = law.cell(at)
-        told = [str(w) for w in rng.choice(WORDS, law.OBJECTS)]
+        told = [str(w) for w in rng.choice(law.WORDS, law.OBJECTS)]
         rows = np.eye(law.OBJECTS)
         for i, words in enumerate(told):
             if words == "place":
                 rows[i] = (cells == cells[i]) / (cells == cells[i]).sum()
+            elif words == "neither":
+                rows[i] = 1 / law.OBJECTS
         said = [Captions(replace(scene, words=w).captions(i, i)).at(frame) for i, w in enumerate(told)]
-        of = rng.integers(law.OBJECTS, size=len(TONES)).tolist()
-        played = [Audio(RATE, partial(sound, replace(scene, tone=t), i)) for t, i in zip(TONES, of, strict=True)]
+        of = rng.integers(law.OBJECTS, size=len(law.TONES)).tolist()
+        played = [Audio(RATE, partial(sound, replace(scene, tone=t), i)) for t, i in zip(law.TONES, of, strict=True)]
+        heard = np.eye(law.OBJECTS)[of]
+        heard[law.TONES.index("nothing")] = 1 / law.OBJECTS
         batches.append(Windows(clip.only("V"), window, seed).batch([frame]))
         excerpts = [Windows(replace(clip.only("A"), audio=a), window, seed).batch([frame]).audio for a in played]
         places.append(2 * at / np.array(law.SIZE[::-1]) - 1)
-        for kept, value in ((captions, said), (left, rows), (kinds, told), (source, of), (sounds, excerpts),
+        for kept, value in ((captions, said), (left, rows), (kinds, told), (sources, heard), (sounds, excerpts),
                             (sight, scene.sight)):
             kept.append(value)  # type: ignore[attr-defined]
-    where, meant = (torch.tensor(np.array(x), dtype=torch.float32) for x in (places, left))
-    heard = torch.stack([torch.cat(row) for row in sounds])
-    return Scenes(WindowBatch.stack(batches), where, captions, meant, kinds, heard, torch.tensor(source),
+    where, meant, of_sound = (torch.tensor(np.array(x), dtype=torch.float32) for x in (places, left, sources))
+    excerpt = torch.stack([torch.cat(row) for row in sounds])
+    return Scenes(WindowBatch.stack(batches), where, captions, meant, kinds, excerpt, of_sound,
                   torch.tensor(sight))
 
 
