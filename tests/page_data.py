@@ -22,6 +22,8 @@ METRICS = {"SIM": (0.55, "Overlap of two densities."), "CC": (0.65, "Linear corr
            "KLD": (0.8, "Information lost by taking the map for the density.")}
 PROTOCOL, REPORTED = "av6-clean", "as published"
 NASTY = """ <img src=x onerror="window.pwned=1"></script><script>window.pwned=1</script><!--{{script}}\u2028&amp;'"""
+NO_WORTH: dict[str, Any] = {"skill": None, "skill_interval": None, "gain": None, "gain_interval": None,
+                            "gains": []}
 KEPT_KEYS = {"source", "better", "media", "image", "file", "id", "mode", "schema"}
 
 
@@ -77,7 +79,7 @@ def _measured(dataset: str, systems: int, videos: int, rng: np.random.Generator)
         row = _system_row(dataset, 0, videos, difficulty, rng, level)
         rows.append({**row, "id": f"{label}-{dataset}", "system": label, "label": label, "reference": True,
                      "mode": "TAV" if "TAV" in label else "", "kind": "floor" if label == "centre" else "",
-                     "weights": "", "zero_shot": None, "skill": None, "parameters": None, "macs": None,
+                     "weights": "", "zero_shot": None, **NO_WORTH, "parameters": None, "macs": None,
                      "ms_per_frame": None, "notes": [], "problems": [], "untrained": False})
     return rows
 
@@ -101,12 +103,29 @@ def _system_row(dataset: str, i: int, videos: int, difficulty: np.ndarray, rng: 
         "zero_shot": i % 4 == 1, "untrained": i % 10 == 9, "n_videos": videos, "n_frames": videos * 48,
         "metrics": {m: {"mean": round(means[m], 4), "low": round(means[m] - half[m], 4), "rank": None,
                         "high": round(means[m] + half[m], 4)} for m in METRICS},
-        "skill": round(0.5 + level, 3), "parameters": int(10 ** rng.uniform(5, 8)), "device": "cpu",
+        **_worth(mode, round(0.5 + level, 3), videos), "parameters": int(10 ** rng.uniform(5, 8)), "device": "cpu",
         "macs": int(10 ** rng.uniform(7, 11)), "ms_per_frame": round(10 ** rng.uniform(0, 2.5), 2),
         "notes": ["The sound is read at 8 kHz."] if i % 3 == 0 else [],
         "problems": ["3 frames had a constant map."] if i % 5 == 2 else [], "doubts": [],
         "source_text": f"run {i:04x} of 2026-11-28, saliency-bench 0.1.0",
         "videos": {m: [round(float(v), 4) for v in s] for m, s in scores.items()}, "videos_of": f"{dataset}/{videos}"}
+
+
+def _worth(mode: str, skill: float, videos: int) -> dict[str, Any]:
+    """Skill of a row and, in modes with frames and more, the gains: of all videos, and of those that tell by name,
+    too few for an interval; the row in fewer modalities is missing for TV."""
+    found = {**NO_WORTH, "skill": skill, "skill_interval": [round(skill - 0.1, 3), round(skill + 0.1, 3)]}
+    if mode not in ("TAV", "AV", "TV"):
+        return found
+    whole = None if mode == "TV" else {"mean": 0.37, "low": 0.21, "high": 0.52}
+    few = None if mode == "TV" else {"mean": 0.44, "low": None, "high": None}
+    told, of = ("sound", "A") if mode == "AV" else ("caption", "T")
+    gain = {"of": of, "told": told, "attribute": "", "value": "", "videos": videos, "offered": 0.131, "captured": whole,
+            "against_oracle": {"mean": -0.08, "low": -0.19, "high": 0.04}}
+    part = {**gain, "told": f"{told} (name)", "attribute": "words", "value": "name", "videos": 3, "captured": few,
+            "against_oracle": {"mean": 0.02, "low": None, "high": None}}
+    return {**found, "gain": whole and whole["mean"], "gain_interval": whole and [whole["low"], whole["high"]],
+            "gains": [gain, part]}
 
 
 def _reported(dataset: str, systems: int, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -121,7 +140,7 @@ def _reported(dataset: str, systems: int, rng: np.random.Generator) -> list[dict
             "mode": MODES[i % len(MODES)], "kind": "", "reference": False, "dataset": dataset, "protocol": REPORTED,
             "weights": "", "zero_shot": None, "untrained": False, "n_videos": None, "n_frames": None,
             "metrics": metrics,
-            "skill": None, "parameters": int(10 ** rng.uniform(6, 8)), "macs": None, "ms_per_frame": None, "device": "",
+            **NO_WORTH, "parameters": int(10 ** rng.uniform(6, 8)), "macs": None, "ms_per_frame": None, "device": "",
             "notes": [], "problems": [], "doubts": ["Text and table disagree."] if i == 1 else [],
             "source_text": f"Example et al., Table I, row {i + 1}", "videos": None, "videos_of": ""})
     return rows

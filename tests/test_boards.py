@@ -33,16 +33,17 @@ ROOT = Path(__file__).parent.parent / "leaderboards"
 NASTY = "<script>alert(1)</script>|*_`$&%"
 
 
-def measured(model: str, quality: float, *, seed: int = 0, mode: str = "AV", dataset: str = "toy", n: int = 12,
-             notes: dict | None = None, **spec) -> Measured:
-    """A row whose CC is about `quality`, on videos whose difficulty all rows share."""
+def measured(model: str, quality: float | np.ndarray, *, seed: int = 0, mode: str = "AV", dataset: str = "toy",
+             n: int = 12, notes: dict | None = None, strata: dict | None = None, **spec) -> Measured:
+    """A row whose CC is about `quality` (of all videos, or of each), on videos whose difficulty all rows share."""
+    quality = np.broadcast_to(quality, n)
     rng, luck = np.random.default_rng(7), np.random.default_rng(seed)
     hard = rng.normal(0, 0.05, n)
-    rows = [{"video": f"v{v}", "frame": f, "SIM": 0.5 + 0.2 * (cc := quality + hard[v] + luck.normal(0, 0.01)),
+    rows = [{"video": f"v{v}", "frame": f, "SIM": 0.5 + 0.2 * (cc := quality[v] + hard[v] + luck.normal(0, 0.01)),
              "CC": cc, "NSS": 3 * cc, "AUC-J": 0.7 + 0.2 * cc, "note": ""}
             for v, f in itertools.product(range(n), range(3))]
     record = Record(RunSpec(model=model, mode=mode, dataset=dataset, manifest=spec.pop("manifest", "0"), **spec),
-                    pd.DataFrame(rows), notes=notes or {})
+                    pd.DataFrame(rows), notes=notes or {}, strata=strata or {})
     made = {"made": "2026-01-02T03:04:05+00:00", "python": "3"}
     return Measured(Entry(**dump(summary(record)), made=made, ms_per_frame=3.0))
 
@@ -58,6 +59,19 @@ def rows() -> list[Measured]:
 def board(rows) -> Board:
     [one] = boards(rows)
     return one
+
+
+def with_gains(n: int = 12, name: str = "name") -> list[Measured]:
+    """A system that gains half of what names bring the oracle, and another that was not run without the words."""
+    offered = np.where(np.arange(n) % 2, 0.0, 0.2)
+    strata = {"words": {f"v{v}": "neither" if v % 2 else name for v in range(n)}}
+    made = [("reader", 0.4 + offered / 2, "TV"), ("reader", 0.4, "V"), ("alone", 0.3, "TV"), ("centre", 0.1, ""),
+            ("oracle", 0.5, "V"), ("oracle", 0.5 + offered, "TV")]
+    return [measured(model, cc, mode=mode, seed=i, n=n, strata=strata) for i, (model, cc, mode) in enumerate(made)]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_systems_are_ranked_and_references_stand_below_unranked(board):
@@ -113,6 +127,56 @@ def test_best_is_bold_and_second_underlined_in_every_column(board):
     for text, bold, line in ((markdown(board), r"\*\*[\d.]+\*\*", r"<u>[\d.]+</u>"),
                              (latex(board), r"\\textbf\{[\d.]+\}", r"\\underline\{[\d.]+\}")):
         assert len(re.findall(bold, text)) >= 4 and len(re.findall(line, text)) >= 4
+
+
+def test_a_board_shows_the_gain_of_a_row_that_was_run_without_its_words_too():
+    [one] = boards(with_gains())
+    table, below = markdown(one).split("## What words and sound bring")
+    lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    at = lines[0].index("gain captured")
+    shown = {line[0]: line[at] for line in lines[2:]}
+    assert re.fullmatch(r"0\.\d\d \[0\.\d\d, 0\.\d\d\]", shown.pop("reader(TV)")) and set(shown.values()) == {""}
+    gained = [cells(line) for line in below.splitlines() if line.startswith("|")][2:]
+    assert [line[:3] for line in gained] == [[label, told, n] for label in ("reader(TV)", "alone(TV)")
+                                             for told, n in (("caption", "12"), ("caption (name)", "6"))]
+    assert all((line[4] == "-") == (line[0] == "alone(TV)") for line in gained) and all(line[5] for line in gained)
+
+
+def test_the_gain_in_the_csv_is_that_of_the_row_and_blank_where_there_is_none():
+    [one] = boards(with_gains())
+    found = {line["label"]: [line[k] for k in ("gain captured", "gain low", "gain high")]
+             for line in csv.DictReader(io.StringIO(csv_text(one)))}
+    told = next(row.captured for row in one.rows if row.label == "reader(TV)")
+    assert [float(x) for x in found.pop("reader(TV)")] == pytest.approx(told, abs=1e-9)
+    assert told.mean == pytest.approx(0.5, abs=0.1) and all(ends == [""] * 3 for ends in found.values())
+
+
+@pytest.mark.parametrize(("made", "ending"), [(with_gains, ["skill", "gain captured"]), (None, ["AUC-J", "skill"])])
+def test_every_line_of_the_tex_has_as_many_cells_as_columns(made, ending, rows):
+    [one] = boards(made() if made else rows)
+    text = latex(one)
+    columns = len(re.search(r"\\begin\{tabular\}\{(l r*)\}".replace(" ", ""), text)[1])
+    lines = [line.removesuffix(r" \\").split(" & ") for line in text.splitlines() if line.endswith(r" \\")]
+    assert {len(line) for line in lines} == {columns} and len(lines) == 1 + len(one.rows)
+    assert lines[0][-2:] == ending
+
+
+def test_a_board_without_gains_says_nothing_of_them(board):
+    assert "gain" not in markdown(board).lower() and "gain" not in latex(board)
+    assert {line["gain captured"] for line in csv.DictReader(io.StringIO(csv_text(board)))} == {""}
+
+
+def test_a_gain_over_one_of_several_weights_is_not_guessed():
+    twice = measured("reader", 0.3, mode="V", weights="w@2")
+    made = with_gains()
+    [one] = boards([*made, twice])
+    assert not any(row.captured for row in one.rows) and any(row.gains for row in one.rows)
+    assert pages([one]) == pages(boards([twice, *reversed(made)]))
+
+
+def test_what_a_record_says_of_its_videos_is_text_on_the_board():
+    [one] = boards(with_gains(name=NASTY))
+    assert "<script" not in markdown(one) and one.rows[0].gains[1].value == NASTY
 
 
 def test_names_that_hold_markup_are_shown_as_text():

@@ -159,6 +159,24 @@ def test_details_open_by_keyboard_and_say_where_a_number_comes_from(sites, open_
     assert tab.locator("#measured-details").count() == 0
 
 
+def test_skill_and_gain_stand_with_their_intervals_and_what_is_not_known_has_none(sites, open_):
+    site, tab = sites["small"], open_(sites["small"].url)
+    found = {row["mode"]: row for row in measured(site)}
+    text = {mode: tab.locator(f'tr[data-row="{row["id"]}"]').text_content() for mode, row in found.items()}
+    skill, (low, high) = found["TAV"]["skill"], found["TAV"]["skill_interval"]
+    assert f"{skill:.2f} [{low:.2f}, {high:.2f}]" in text["TAV"] and "0.37 [0.21, 0.52]" in text["TAV"]
+    assert "0.37" not in text["TV"] + text["V"]
+    tab.click("#measured-sort-gain")
+    gains = {row["id"]: row["gain"] for row in measured(site)}
+    assert [gains[row] is None for row in rows(tab)] == [False] * 5 + [True] * 5
+    tab.click(f'[id="row-{found["TAV"]["id"]}"]')
+    details = tab.text_content("#measured-details")
+    assert "Gain by caption0.37 [0.21, 0.52] of +0.131 CC" in details and "against the oracle −0.08 [−0.19" in details
+    assert "Gain by caption (name)0.44 of" in details and details.count("against the oracle") == 2
+    tab.click(f'[id="row-{found["TV"]["id"]}"]')
+    assert "Gain by caption– of +0.131 CC" in tab.text_content("#measured-details")
+
+
 def test_doubts_of_reported_numbers_are_told(sites, open_):
     site = sites["small"]
     row = next(r for r in site.board["rows"] if r["doubts"])

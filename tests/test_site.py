@@ -25,7 +25,7 @@ from saliency_bench.harness.run import Request, run
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import MOST, Strip
 from saliency_bench.protocol import HEADLINE
-from tests.test_boards import NASTY, measured
+from tests.test_boards import NASTY, measured, with_gains
 from tests.test_cli import refused, write_set
 from tests.toys import toy_dataset
 
@@ -164,10 +164,19 @@ def test_only_scripts_of_clips_are_removed(tmp_path):
     assert [p.name for p in (tmp_path / "clips").iterdir()] == ["own.js"]
 
 
+def test_the_page_has_skill_and_gains_with_their_intervals_or_none():
+    many, few = ({row["label"]: row for row in page_data(boards(with_gains(n)))["rows"]} for n in (12, 4))
+    reader, alone = many["reader(TV)"], many["alone(TV)"]
+    low, high = reader["gain_interval"]
+    assert low < reader["gain"] < high and reader["skill_interval"][0] < reader["skill"] < reader["skill_interval"][1]
+    assert [gain["told"] for gain in reader["gains"]] == ["caption", "caption (name)"]
+    assert alone["gain"] is None and alone["gain_interval"] is None and alone["gains"][0]["captured"] is None
+    assert many["reader(V)"]["gains"] == [] and many["oracle(TV)"]["skill"] is None
+    assert few["reader(TV)"]["gain"] is not None and few["reader(TV)"]["gain_interval"] is None
+    assert few["reader(TV)"]["gains"][0]["captured"]["low"] is None and json.dumps(few, allow_nan=False)
+
+
 def test_hostile_names_reach_the_page_as_data(tmp_path):
-
-
-
     write_page(page_data(boards([measured(NASTY, 0.5, dataset=NASTY)])), [], tmp_path)
     assert "<script>alert" not in (tmp_path / "index.html").read_text()
 

@@ -33,7 +33,7 @@ def markdown(board: Board) -> str:
     level = [f"{LEVEL} not told from the best of its column (paired randomisation test, Holm's correction over all "
              "pairs of systems).", ""] if len(board.rivals) > 1 else []
     lines = [title, "", md(held(board)), "", table(board), "", *level, *firmness(board), ""]
-    if gained := gains_of([(md(row.label), row.gains) for row in board.rows]):
+    if gained := gains_of([(row.label, row.gains) for row in board.rows], md):
         lines += ["## What words and sound bring", "", gained, "", LEGEND.replace("\n", " "), ""]
     notes = [f"- {md(line)}" for line in (*chance([row.measured for row in board.rows]), *_notes(board))]
     problems = [f"- {md(p)}" for p in dict.fromkeys(p for row in board.rows for p in row.measured.problems)]
@@ -157,18 +157,22 @@ def _four(value: Share | None) -> list[str]:
 
 def latex(board: Board) -> str:
     """A booktabs table: means, best in bold, second underlined; references below a rule."""
+    captured = any(row.captured for row in board.rows)
+    heads = [*board.metrics, "skill", *(["gain captured"] if captured else [])]
+
     def lines(rows: Sequence[Row]) -> list[str]:
         out = []
         for row in rows:
             cells = [marked_tex(number(row.estimates[m]["mean"], digits(m)), row.places[m]) for m in board.metrics]
-            worth = number(row.skill and row.skill.mean, ".2f", "")
-            out.append(" & ".join([tex(row.label), *cells, worth]) + r" \\")
+            shares = (row.skill, row.captured) if captured else (row.skill,)
+            worth = [number(value and value.mean, ".2f", "") for value in shares]
+            out.append(" & ".join([tex(row.label), *cells, *worth]) + r" \\")
         return out
 
     references = lines([row for row in board.rows if row.measured.reference])
     return "\n".join([f"% {board.dataset} ({board.split}): {held(board)}",
-                      rf"\begin{{tabular}}{{l{'r' * (len(board.metrics) + 1)}}}", r"\toprule",
-                      " & ".join(["", *board.metrics, "skill"]) + r" \\", r"\midrule", *lines(board.rivals),
+                      rf"\begin{{tabular}}{{l{'r' * len(heads)}}}", r"\toprule",
+                      " & ".join(["", *heads]) + r" \\", r"\midrule", *lines(board.rivals),
                       *([r"\midrule", *references] if references else []), r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

@@ -38,7 +38,8 @@ class Gain(NamedTuple):
     """What the letters `modalities` of a mode bring, in the videos with this `value` of an attribute ("" in all).
 
     offered   : what they bring the oracle
-    captured  : share of it that they bring the system, over itself without them; None where that was not run
+    captured  : share of it that they bring the system, over itself without them; None where that was not run, or with
+                several weights
     of_oracle : share of it by which the system is above the oracle without them
     """
 
@@ -85,13 +86,17 @@ def gains(record: Scores, records: Sequence[Scores], metric: str = "CC") -> list
 
 
 def _of(model: str, mode: str, record: Scores, records: Sequence[Scores]) -> Scores | None:
-    """The row of a model in a mode on the same data by the same protocol and, for a system, with the same options."""
+    """The row of a model in a mode on the same data by the same protocol and, for a system, with the same options.
+
+    Of a system that several rows fit, as where a mode has two weights, none: nothing tells which of them is meant.
+    """
+    b, found = record.spec, {}
     for other in records:
-        a, b = other.spec, record.spec
+        a = other.spec
         if (a.model, a.mode, a.manifest, a.protocol) == (model, mode, b.manifest, b.protocol) and (
                 model in REFERENCES or (a.options, a.seed) == (b.options, b.seed)):
-            return other
-    return None
+            found[a.run_id] = other
+    return found[min(found)] if len(found) == 1 or (found and model in REFERENCES) else None
 
 
 def _means(a: Scores, b: Scores, videos: Sequence[str], metric: str) -> pd.Series:

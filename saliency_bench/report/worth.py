@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -44,10 +44,10 @@ def gain_table(records: Sequence[Scores]) -> str:
     return gains_of([(record.spec.label, gains(record, records)) for record in records])
 
 
-def gains_of(rows: Iterable[tuple[str, Iterable[Gain]]]) -> str:
-    """The table of the gains of labelled rows, "" where there are none."""
-    body = [[label, told(gain), gain.videos, f"{gain.offered:+.3f}", share(gain.captured) or "-", share(gain.of_oracle)]
-            for label, found in rows for gain in found]
+def gains_of(rows: Iterable[tuple[str, Iterable[Gain]]], escaped: Callable[[str], str] = str) -> str:
+    """The table of the gains of labelled rows, "" where there are none.  escaped : makes plain words of a text."""
+    body = [[escaped(label), escaped(told(gain)), gain.videos, f"{gain.offered:+.3f}", share(gain.captured) or "-",
+             share(gain.of_oracle)] for label, found in rows for gain in found]
     heads = ["model", "gain by", "videos", "oracle's CC", "gain captured", "against the oracle"]
     return tabulate(body, heads, tablefmt="github", disable_numparse=True) if body else ""
 

@@ -32,7 +32,7 @@ function tableRow(row, context, turn) {
     .map((column) =>
       column.metric
         ? scoreCell(row, column.metric, context)
-        : el("td", { class: "num" }, isNumber(column.value(row)) ? column.show(column.value(row)) : NONE),
+        : el("td", { class: "num" }, isNumber(column.value(row)) ? column.show(column.value(row), row) : NONE),
     );
   const main = el("tr", { class: open ? "is-open" : null, "data-row": row.id }, name, cells);
   if (!open) return [main];

@@ -41,7 +41,7 @@ function boardTable(table, turn) {
   );
 }
 
-/** Columns of a table: {key, text, value(row)}, and {metric} or how to `show` a value. */
+/** Columns of a table: {key, text, value(row)}, and {metric} or how to `show` a value of a row. */
 function columnsOf(table) {
   const system = { key: "system", text: "System", value: (row) => row.label.toLowerCase() };
   const others = [
@@ -50,14 +50,14 @@ function columnsOf(table) {
       text: "Skill",
       about: "(score − floor) / (oracle − floor) of CC",
       value: (row) => row.skill,
-      show: (value) => value.toFixed(2),
+      show: (value, row) => share(value, row.skill_interval),
     },
     {
       key: "gain",
       text: "Gain captured",
       about: "what words and sound bring, as a share of what they bring the oracle (CC)",
       value: (row) => row.gain,
-      show: (value) => value.toFixed(2),
+      show: (value, row) => share(value, row.gain_interval),
     },
     { key: "parameters", text: "Parameters", cost: true, value: (row) => row.parameters, show: count },
     { key: "ms", text: "Time", unit: "ms a frame", cost: true, value: (row) => row.ms_per_frame, show: figures },

@@ -69,11 +69,6 @@ function scoreTable(row, best) {
   return smallTable(`Scores of ${row.label}`, heads, lines);
 }
 
-/** A share with its interval, for example "0.62 [0.55, 0.70]". */
-function share(mean, ends) {
-  return mean.toFixed(2) + (ends && isNumber(ends[0]) ? ` [${ends[0].toFixed(2)}, ${ends[1].toFixed(2)}]` : "");
-}
-
 function measuredCells(row, metric, best) {
   const { low, high, rank } = scoreOf(row, metric),
     range = rankRange(row, metric);

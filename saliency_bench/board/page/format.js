@@ -22,6 +22,12 @@ function interval(low, high) {
   return isNumber(low) && isNumber(high) ? `[${score(low)}, ${score(high)}]` : "not known";
 }
 
+/** A share with its interval, for example "0.62 [0.55, 0.70]"; without one where there is none. */
+function share(mean, ends) {
+  const two = (value) => value.toFixed(2).replace("-", "−");
+  return two(mean) + (ends && isNumber(ends[0]) ? ` [${two(ends[0])}, ${two(ends[1])}]` : "");
+}
+
 /** 978000 as 0.98 M: three figures and a unit. */
 function count(value) {
   if (!isNumber(value)) return NONE;
