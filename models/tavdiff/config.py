@@ -58,7 +58,7 @@ class VisualConfig(Section):
 class AudioConfig(Section):
     """Sound rule (`windows.AudioRule`) and SoundNet; `final_pool` halves the last layer's tokens as STAViS does.
 
-    response : "gate" raises visual tokens where they answer to the sound, see sound_response.py
+    response : "residual" raises visual tokens where they answer to the sound, see sound_response.py
     """
 
     rate: PositiveInt = 22050
@@ -70,7 +70,7 @@ class AudioConfig(Section):
     final_pool: bool = False
     momentum: Momentum = 0.1
     filters: Literal["random", "tones"] = "random"
-    response: Literal["none", "gate"] = "none"
+    response: Literal["none", "residual"] = "none"
     weights: str | None = None
 
 

@@ -7,9 +7,8 @@ one of their sounds (by pulse, timbre or height), have to point at that object.
 
     p(object | word or sound) = softmax over objects of the scores of SITR, or of the sound response, where they are
 
-The loss is the mean cross-entropy, a part of that among all places of the image, and the binary cross-entropy of the
-gates at the objects, sigmoid(score).  Words for a place leave all objects in that cell; words and tones that tell
-nothing leave all.  Which object stands out is
+The loss is the mean cross-entropy, and a part of that among all places of the image.  Words for a place leave all
+objects in that cell; words and tones that tell nothing leave all.  Which object stands out is
 learned by a linear layer that is thrown away.  What is kept are the three encoders and the queries and keys of both
 responses.  A study of fusions takes over the encoders alone.  No gaze is used.
 
@@ -79,8 +78,8 @@ class Grounding(nn.Module):
 
     def __init__(self, network: TAVDiff, config: TAVDiffConfig):
         super().__init__()
-        if config.sitr.fusion != "sitr" or config.audio.response != "gate":
-            raise UserError(f"grounding: expected a preset with sitr.fusion = sitr and audio.response = gate, found "
+        if config.sitr.fusion != "sitr" or config.audio.response != "residual":
+            raise UserError("grounding: expected a preset with sitr.fusion = sitr and audio.response = residual, found "
                             f"{config.sitr.fusion} and {config.audio.response}; ground the preset nano")
         self.network, self.window = network, config.adapter_window("TAV")
         self.stands_out = nn.Sequential(nn.LayerNorm(network.visual_channels), nn.Linear(network.visual_channels, 1))
@@ -96,15 +95,14 @@ class Grounding(nn.Module):
         by_word = self.network.sitr.scores(words.tokens, words.content, repeated, grid).mean(1)  # (B O, L, N)
         among = (by_word.unflatten(0, (-1, objects)) @ at.mT.unsqueeze(1)).flatten(0, 1)  # (B O, L, O)
         left = scenes.words.flatten(0, 1).unsqueeze(1)
-        said = (_chosen(among, left) + _gated(among, left))[words.content].mean()
+        said = _chosen(among, left)[words.content].mean()
         said = said + ELSEWHERE * _chosen(by_word, left @ at.repeat_interleave(objects, 0))[words.content].mean()
 
         sound = self.network._audio_tokens(scenes.sounds.flatten(0, 1))
         by_sound = self.network.respond.scores(visual.repeat_interleave(tones, 0), grid, sound)  # (B 3, N)
         by_sound = by_sound.unflatten(0, (-1, tones))
         sources = by_sound @ at.mT  # (B, 4, O)
-        heard = (_chosen(sources, scenes.sources) + _gated(sources, scenes.sources)
-                 + ELSEWHERE * _chosen(by_sound, scenes.sources @ at)).mean()
+        heard = _chosen(sources, scenes.sources).mean() + ELSEWHERE * _chosen(by_sound, scenes.sources @ at).mean()
 
         standing = self.stands_out(visual)[..., 0]
         sight = at.gather(1, scenes.sight[:, None, None].expand(-1, 1, at.shape[2]))[:, 0]
@@ -124,11 +122,6 @@ class Grounding(nn.Module):
 def _chosen(scores: Tensor, meant: Tensor) -> Tensor:
     """Cross-entropy over the last axis of scores with what is meant, whose rows sum to one."""
     return -(scores.log_softmax(-1) * meant).sum(-1)
-
-
-def _gated(scores: Tensor, meant: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the last axis of the gates with what is meant."""
-    return nn.functional.binary_cross_entropy_with_logits(scores, meant.expand_as(scores), reduction="none").mean(-1)
 
 
 def _on_grid(places: Tensor, grid: tuple[int, int, int]) -> Tensor:

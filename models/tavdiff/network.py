@@ -69,7 +69,7 @@ class TAVDiff(nn.Module):
                 tune_first_layer(self.audio, c.audio.rate)
             inputs["audio"] = self.audio.channels[-1]
             audio_tokens = self._audio_length()
-            if "V" in mode and c.audio.response == "gate":
+            if "V" in mode and c.audio.response == "residual":
                 self.respond = SoundResponse(channels, inputs["audio"], audio_tokens, c.sitr.width, reference,
                                              c.denoiser.position_base)
         # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.

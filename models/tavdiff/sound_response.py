@@ -1,4 +1,4 @@
-"""Where sight answers to the sound: SITR's gate with the sound in place of a word.  Beyond the paper, off by default.
+"""Where sight answers to the sound: SITR with the sound in place of a word.  Beyond the paper, off by default.
 
 In the paper the sound reaches the denoiser as tokens that every place of the map attends to.  Whether a place moves
 with the sound then has to be found out there, by multiplying what was seen with what was heard, which a small network
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from saliency_bench.models.tavdiff.conditions import grid_positions
@@ -17,7 +16,8 @@ from saliency_bench.models.tavdiff.sitr import Grid
 
 
 class SoundResponse(nn.Module):
-    """Gate (B, N) in [0, 1] of the visual tokens (B, N, visual) by the sound tokens (B, tokens, sound).
+    """A / max A, (B, N), for visual tokens (B, N, visual): A is the softmax over places of their answers to the sound
+    tokens (B, tokens, sound).  The packed visual tokens become V (1 + A / max A).
 
     reference, base : unit and base of the keys' positions, see `conditions.grid_positions`
     """
@@ -38,4 +38,5 @@ class SoundResponse(nn.Module):
         return (key @ query)[..., 0] / math.sqrt(self.width)
 
     def forward(self, visual: Tensor, grid: Grid, sound: Tensor) -> Tensor:
-        return torch.sigmoid(self.scores(visual, grid, sound))
+        scores = self.scores(visual, grid, sound)
+        return (scores - scores.amax(1, keepdim=True)).exp()

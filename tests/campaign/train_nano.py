@@ -13,6 +13,7 @@ The second copies the finished weights to where the package looks for shipped on
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from saliency_bench.models.weights import save_weights, windows_of
 
 PRESET, DATASET = "nano", "avt-causal"
 ENCODERS = f"{PRESET}-encoders.safetensors"  # of a system whose trainings begin with grounded ones
+FROZEN = ["visual", "audio", "text"]  # where the encoders were grounded
 LIMIT = 12_000_000  # bytes of all weights that come with the package
 
 
@@ -70,7 +72,8 @@ class Campaign:
         if not (weights.is_file() and weights.with_suffix(".toml").is_file()):
             return None
         found = read_toml(weights.with_suffix(".toml"))
-        spec, network = found["record"]["spec"], registry.load("models", training.model).network_name(PRESET, {})
+        options = {"frozen": FROZEN} if self.encoders(training) else {}
+        spec, network = found["record"]["spec"], registry.load("models", training.model).network_name(PRESET, options)
         spare = found["record"]["windows"] - self.windows  # whole steps round the budget up
         return found if 0 <= spare < spec["batch"] and spec["network"] == network else None
 
@@ -91,12 +94,18 @@ class Campaign:
             raise UserError(f"{training}: training ended with exit code {code}: {said[-1]}")
         return time.perf_counter() - started
 
+    def encoders(self, training: Training) -> Path | None:
+        """The grounded encoders that a system ships, if it does."""
+        path = training.target.with_name(ENCODERS)
+        return path if path.is_file() else None
+
     def start(self, training: Training) -> list[str]:
         """Words for `train` that say how many windows, and which encoders the training begins with: those that were
-        grounded before, where the system ships some.  Their windows are part of the budget.
+        grounded before, where the system ships some.  Their windows are part of the budget; they stay as they are,
+        since a short training undoes what they learned.
         """
-        encoders = training.target.with_name(ENCODERS)
-        if not encoders.is_file():
+        encoders = self.encoders(training)
+        if encoders is None:
             return ["--windows", str(self.windows)]
         left = self.windows - windows_of(read_toml(encoders.with_suffix(".toml"))["record"])
         if left < 1:
@@ -104,7 +113,8 @@ class Campaign:
                             f"encoders of {training.model} have seen; give more")
         needs = {"visual": "V", "audio": "A", "text": "T", "sitr": "TV", "respond": "AV"}
         parts = ",".join(part for part, letters in needs.items() if set(letters) <= set(training.mode))
-        return ["--windows", str(left), "--init", str(encoders), "--init-parts", parts]
+        return ["--windows", str(left), "--init", str(encoders), "--init-parts", parts, "--set",
+                f"frozen={json.dumps(FROZEN)}"]
 
     def line(self, training: Training, seconds: float) -> str:
         """What a finished training was: system, mode, windows, parameters, held-out loss, seconds."""
