@@ -68,6 +68,7 @@ def test_run_prints_the_table_and_says_where_everything_is(type_, tiny, tmp_path
     assert code == 0
     for word in ("tavdiff(TAV)", "tavdiff(AV)", "centre", "human", "zero-shot", "nano-TAV@", "figure:", "sigma"):
         assert word in out
+    assert "gain captured" not in out, "nothing tells what words and sound bring at best"
     assert (tmp_path / "figures").is_dir() and len(list(tmp_path.glob("*/record.json"))) == 4
 
 
@@ -78,6 +79,7 @@ def test_json_holds_the_rows(type_, tiny, tmp_path):
     first = found["rows"][0]
     assert (first["mode"], first["dataset"], first["n_videos"], first["n_frames"]) == ("V", "tiny", 3, 27)
     assert first["metrics"].keys() == {"SIM", "CC", "NSS", "AUC-J"}
+    assert (first["skill"], first["skill_interval"], first["gains"]) == (None, None, [])
     assert all(m["mean"] is not None and m["low"] is m["high"] is None for m in first["metrics"].values())
 
 

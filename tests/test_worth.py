@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from saliency_bench.api import Evaluation
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.worth import gains, skill
+from saliency_bench.report.tables import rows, table
 from saliency_bench.report.worth import as_json, gain_table
 from saliency_bench.spec import RunSpec
 
@@ -86,3 +88,27 @@ def test_the_table_and_json_tell_both_shares():
     assert found["gains"][1] == {"of": "T", "told": "caption (name)", "attribute": "words", "value": "name",
                                  "videos": 20, "offered": pytest.approx(0.2), "captured": whole,
                                  "against_oracle": whole}
+
+
+def test_a_gain_over_one_of_two_rows_of_a_system_is_not_guessed():
+    reader, sight, trained_anew = row("m", "TV", ORACLE_TV), row("m", "V", 0.5), row("m", "V", 0.4, weights="w@2")
+    assert told(reader, sight, sight)["T", ""].captured is not None
+    assert told(reader, sight, trained_anew)["T", ""].captured is None
+
+
+def test_the_python_interface_gives_what_the_table_and_json_give():
+    reader = row("m", "TV", 0.5 * (ORACLE_V + ORACLE_TV))
+    sight, whole = row("m", "V", ORACLE_V), [reader, row("m", "V", ORACLE_V), *REFERENCES]
+    found = Evaluation(reader.spec, reader.scores, strata=reader.strata, references=tuple(REFERENCES))
+    assert found.gains(sight).to_dict("records") == rows(whole)[0]["gains"]
+    assert [captured["mean"] for captured in found.gains(sight)["captured"]] == pytest.approx([0.5, 0.5])
+    assert list(found.gains()["captured"]) == [None, None]  # it was not run without the words
+    assert found.skill() == rows(whole)[0]["skill"] and "gain captured" in table(whole)
+
+
+def test_a_set_without_oracle_has_neither_skill_nor_gains():
+    known = [row("m", "TV", ORACLE_TV), row("m", "V", ORACLE_V), row("centre", "", 0.2)]
+    assert [(r["skill"], r["skill_interval"], r["gains"]) for r in rows(known)] == [(None, None, [])] * 3
+    assert "gain" not in table(known) and gain_table(known) == ""
+    alone = Evaluation(known[0].spec, known[0].scores, references=(known[2],))
+    assert alone.skill() is None and alone.gains(known[1]).empty
