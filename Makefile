@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test bench lint clean
 
 demo: .venv/ready
-	$(BIN)/saliency-bench run tavdiff --modes TAV,AV --datasets avt-causal
+	$(BIN)/saliency-bench run tavdiff --modes TAV,AV,V --datasets avt-causal
 
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
