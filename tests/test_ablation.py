@@ -230,7 +230,8 @@ def test_a_grid_that_was_stopped_goes_on_to_the_same_tables(two_clips, tmp_path,
         ablate(two_clips(tmp_path / "cut"), Dies())
     cut, _ = ablate(two_clips(tmp_path / "cut"))
     whole, _ = ablate(two_clips(tmp_path / "whole"))
-    assert cut.scores.equals(whole.scores) and len(cut.scores) == (2 * 2 + 3) * 2
+    references = 2 + 4  # centre prior and observers; oracles of TAV, V, AV and TV, which gains are measured from
+    assert cut.scores.equals(whole.scores) and len(cut.scores) == (2 * 2 + references) * 2
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "cut").rglob("*.safetensors")}
     again, _ = ablate(two_clips(tmp_path / "cut"))
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cut").rglob("*.safetensors")} == stamps
@@ -248,6 +249,7 @@ def test_other_settings_in_the_same_folder_are_refused(two_clips, tmp_path):
 def test_a_network_without_responses_has_tables_all_the_same(two_clips, tmp_path):
     settings = {k: v for k, v in SMALL.items() if not k.startswith("sitr.")}
     settings |= {"sitr.width": 16, "sitr.fusion": "concatenate", "training.batch": 2, "training.validation": 0}
+    settings |= {"sitr.heads": 8, "sitr.response": "residual"}  # defaults: the reference of the studies sets others
     results, pictures = ablate(two_clips(tmp_path, seeds=1, settings=settings))
     assert not pictures.responses and [s.label for s in results.summaries("decoder")] == ["Regression", "Diffusion"]
 
@@ -297,8 +299,8 @@ def test_a_launcher_of_processes_is_refused(two_clips, tmp_path, monkeypatch):
 
 
 def test_a_setting_that_a_row_cannot_have_is_refused_before_anything_is_trained(two_clips, tmp_path):
-    with pytest.raises(UserError, match=r"sitr\.heads has no effect"):
-        ablate(two_clips(tmp_path, studies=("text",), settings={"sitr.heads": 2}))
+    with pytest.raises(UserError, match=r"sitr\.rank has no effect"):
+        ablate(two_clips(tmp_path, studies=("text",), settings={"sitr.rank": "mean"}))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 

@@ -66,7 +66,7 @@ def test_windows_seen_by_the_weights_it_starts_from_count(tmp_path, few_windows)
     second = train(wanted(tmp_path / "second", windows=4, init=first.weights))
     assert record(second)["windows"] == 12
     known = TAVDiffModel.record_of(second.weights)
-    assert (known["windows"], known["parameters"]) == (12, 706_096)
+    assert (known["windows"], known["parameters"]) == (12, 419_256)
 
 
 def test_of_an_older_record_the_windows_are_its_steps_times_its_batch():
@@ -88,9 +88,9 @@ def test_a_run_says_what_its_weights_learned_with(tmp_path, few_windows):
     weights = train(wanted(tmp_path / "train", windows=8)).weights
     [row, *_] = run(Request("tavdiff", ("TA",), weights=weights, out=tmp_path / "runs", options={"steps": 3}),
                     [toy_dataset(1)])
-    assert row.notes["budget"] == {"windows": 8, "parameters": 706_096, "preset": "nano", "signal_scale": 0.05,
+    assert row.notes["budget"] == {"windows": 8, "parameters": 419_256, "preset": "nano", "signal_scale": 0.05,
                                    "steps": 3}
-    assert ("tavdiff(TA): preset nano, 706 k parameters, 8 training windows; diffusion with signal scale 0.05, "
+    assert ("tavdiff(TA): preset nano, 419 k parameters, 8 training windows; diffusion with signal scale 0.05, "
             "3 denoising steps") in footnotes([row])
 
 

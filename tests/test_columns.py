@@ -21,7 +21,7 @@ from saliency_bench.harness.store import Store
 from saliency_bench.metrics import METRICS, resize_like
 from saliency_bench.metrics.information import fitted, ig_grid
 from saliency_bench.protocol import HEADLINE, added, load_protocol
-from saliency_bench.report.tables import chance, comparison_table, footnotes, table
+from saliency_bench.report.tables import chance, comparison_table, footnotes, rows, table
 from saliency_bench.spec import RunSpec
 from tests.layouts import stavis
 from tests.toys import SIZE, Blob, toy_dataset
@@ -156,7 +156,7 @@ def test_info_v1_shows_information_gain_and_shuffled_auc_first(tmp_path):
     records = records_of(tmp_path, metrics=(), protocol="info-v1")
     heads = [head.strip() for head in table(records).splitlines()[0].split("|")]
     assert heads[2:10] == list(records[0].measured)
-    assert list(records[0].row()["metrics"]) == ["IG", "sAUC", "NSS", "AUC-rank", "CC", "SIM", "KLD", "AUC-J"]
+    assert list(rows(records)[0]["metrics"]) == ["IG", "sAUC", "NSS", "AUC-rank", "CC", "SIM", "KLD", "AUC-J"]
     assert "IG" in comparison_table(records).splitlines()[0]
 
 

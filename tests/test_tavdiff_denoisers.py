@@ -64,11 +64,12 @@ def test_the_paper_preset_has_a_denoiser_of_dit_s_size():
     assert parameters(MapTransformer(c.denoiser, c.window.map_size)) == pytest.approx(39.76e6, rel=1e-3)
 
 
-@pytest.mark.parametrize("preset", ["nano", "paper"])
-def test_the_unet_has_the_size_of_saliency_dit(preset):
-    c = load_preset(preset)
+@pytest.mark.parametrize(("preset", "channels"), [("nano", {"denoiser.unet_channels": [8, 16, 24, 36]}), ("paper", {})])
+def test_the_unet_has_the_size_of_saliency_dit(preset, channels):
+    c, unet = load_preset(preset), load_preset(preset, {"denoiser.kind": "unet", **channels})  # as the studies ask
     sequences = 2 if c.denoiser.packing == "separate" else 1
-    sizes = [parameters(net(c.denoiser, c.window.map_size, sequences)) for net in (MapTransformer, UNet)]
+    sizes = [parameters(net(made.denoiser, c.window.map_size, sequences))
+             for net, made in ((MapTransformer, c), (UNet, unet))]
     assert 0.9 < sizes[1] / sizes[0] < 1.1
 
 

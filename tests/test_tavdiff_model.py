@@ -450,7 +450,7 @@ def test_a_preset_goes_with_every_choice(choice):
     ({"denoiser.kind": "undecoupled"}, {"denoiser.align_scale": 3.0}), ({}, {"denoiser.condition": "pooled"}),
     ({"denoiser.kind": "unet"}, {"denoiser.last_modulation": "none"}),
     ({"denoiser.kind": "unet"}, {"denoiser.modulation": "shared"}), ({}, {"sitr.sentence": "mean"}),
-    ({}, {"sitr.softmax": "step"}), ({"sitr.fusion": "repeat-add"}, {"sitr.scale": "width"}),
+    ({"sitr.response": "gate"}, {"sitr.softmax": "step"}), ({"sitr.fusion": "repeat-add"}, {"sitr.scale": "width"}),
     ({"denoiser.align": False}, {"denoiser.align_scale": 3}),
     ({"denoiser.mlp": False}, {"denoiser.mlp_ratio": 2.5}), ({"sitr.fusion": "repeat-add"}, {"sitr.rank": "mean"}),
     ({"sitr.train_selection": "rank"}, {"sitr.truth_resize": "bilinear"}),

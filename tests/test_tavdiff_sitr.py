@@ -117,7 +117,7 @@ def test_the_softmax_may_be_over_each_time_step_apart():
 
 def test_scores_may_be_divided_by_the_root_of_the_whole_width():
     visual, grid, words, allowed, _ = inputs()
-    head, width = (module(scale=scale)._scores(words, allowed, visual, grid) for scale in ("head", "width"))
+    head, width = (module(scale=scale).scores(words, allowed, visual, grid) for scale in ("head", "width"))
     assert torch.allclose(head / 2**0.5, width, atol=1e-6)  # of two heads
 
 
