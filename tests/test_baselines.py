@@ -49,6 +49,7 @@ def test_a_clip_becomes_maps_of_every_frame_whatever_the_batch(name, mode):
 
 @pytest.mark.parametrize(("name", "mode"), ROWS)
 def test_every_parameter_learns(name, mode):
+    torch.manual_seed(0)  # small presets have layers of four rectified units, which some draws leave all at zero
     model = registry.load("models", name).create(mode, "nano")
     batch = Windows(clip(mode=mode), model.window).batch([1, 4])
     generator = torch.Generator().manual_seed(0)
