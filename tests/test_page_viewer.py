@@ -91,7 +91,7 @@ def test_the_clip_has_sound_that_can_be_switched_off(viewer):
     until(tab, "document.querySelector('video').webkitAudioDecodedByteCount > 0")
     tab.click("#viewer-sound")
     assert tab.evaluate("document.querySelector('video').muted")
-    assert tab.get_attribute("#viewer-sound", "aria-label") == "Sound on"
+    until(tab, "document.querySelector('#viewer-sound').getAttribute('aria-label') === 'Sound on'")
 
 
 def test_stepping_and_scrubbing_go_frame_by_frame(viewer):
