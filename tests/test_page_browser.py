@@ -273,6 +273,7 @@ def test_comparing_shows_every_video_and_swapping_turns_the_difference(sites, op
 def test_a_card_shows_its_facts_and_its_rows(sites, open_):
     site, tab = sites["small"], open_(sites["small"].view("systems"))
     tab.get_by_role("link", name="Tavdiff").click()
+    tab.get_by_text("Reported by papers").first.wait_for()  # the card is drawn after the click
     text = tab.text_content("main")
     card = site.board["cards"]["tavdiff"]
     for part in (card["paper"], card["training_data"], *card["notes"], "Measured here", "Reported by papers"):

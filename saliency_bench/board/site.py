@@ -31,10 +31,11 @@ ABOUT = {
     "SIM": "Overlap of map and density as distributions: 1 is the same map, 0 no overlap.",
     "CC": "Linear correlation of map and density: 1 is the same up to scale, 0 unrelated.",
     "NSS": "The map's mean at fixated pixels, in standard deviations of the map: 0 is chance.",
-    "AUC-J": "How well the map's values tell fixated pixels from the others (area under the ROC): 0.5 is chance.",
+    "AUC-J": "How well the map's values tell fixated pixels from the others (area under the ROC): chance is "
+             "(n + 2) / (2 (n + 1)) for n fixated pixels.",
 }
-CAUSAL = ("avt-causal", "Made here: five objects move; one stands out, one sounds, one is named. Where observers look "
-          "follows a known law, so what each mode can know at best is known, too.")
+CAUSAL = ("avt-causal", "Made here: five objects move; one stands out, one sounds, the caption is about one. Where "
+          "observers look follows a known law, so what each mode can know at best is known, too.")
 
 
 def page_data(boards: Sequence[Board], clips: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

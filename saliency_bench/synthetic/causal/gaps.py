@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from saliency_bench.data.dataset import Dataset
-from saliency_bench.data.truth import FrameTruth
+from saliency_bench.data.truth import FrameTruth, Truth
 from saliency_bench.errors import UserError
 from saliency_bench.metrics import SCORES, cc, score_frame
 from saliency_bench.synthetic.causal.dataset import open_test
@@ -177,9 +177,9 @@ def _oracle(dataset: Dataset, mode: str, uses: Sequence[str] = tuple(CUES)) -> O
     return dataset.oracle(mode, uses=uses)
 
 
-def _truth(truth: object) -> dict[int, FrameTruth]:
+def _truth(truth: Truth) -> dict[int, FrameTruth]:
     """The frames that have fixations."""
-    frames = ((i, truth.frame(i)) for i in range(truth.n_frames))  # type: ignore[attr-defined]
+    frames = ((i, truth.frame(i)) for i in range(truth.n_frames))
     return {i: frame for i, frame in frames if frame.fixations.any()}
 
 
