@@ -65,6 +65,7 @@ class NetworkModel(SlidingWindowModel):
         self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
         # Of what started from an authors' checkpoint: nobody wrote down what that had seen.
         self.unknown_training = bool(self.record.get("unknown_training", False))
+        self.causes_told = bool(self.record.get("causes_told", False))  # see `Target.lessons`
         self.windows_seen = windows_of(self.record)  # training windows, those of weights it started from included
         self.window = config.adapter_window(mode)
         self.blur = float(getattr(config, "blur", 0.0))
@@ -317,6 +318,7 @@ class NetworkModel(SlidingWindowModel):
             given, record = tensors_of(data, path, self.name), description["record"]
             self.trained_on = tuple(str(name) for name in record.get("trained_on", ()))
             self.unknown_training = bool(record.get("unknown_training", False))
+            self.causes_told = bool(record.get("causes_told", False))
             self.windows_seen = windows_of(record)
         return take_over(self.network, given, tuple(parts), path)
 

@@ -249,7 +249,7 @@ def test_other_settings_in_the_same_folder_are_refused(two_clips, tmp_path):
 def test_a_network_without_responses_has_tables_all_the_same(two_clips, tmp_path):
     settings = {k: v for k, v in SMALL.items() if not k.startswith("sitr.")}
     settings |= {"sitr.width": 16, "sitr.fusion": "concatenate", "training.batch": 2, "training.validation": 0}
-    settings |= {"sitr.heads": 8, "sitr.response": "residual"}  # defaults: the reference of the studies sets others
+    settings |= {"sitr.heads": 8, "sitr.response": "residual", "sitr.qk_norm": False, "sitr.centre": False}
     results, pictures = ablate(two_clips(tmp_path, seeds=1, settings=settings))
     assert not pictures.responses and [s.label for s in results.summaries("decoder")] == ["Regression", "Diffusion"]
 

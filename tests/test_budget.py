@@ -14,12 +14,13 @@ from saliency_bench.harness.train import Wanted, train
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.weights import read_weights, windows_of
 from saliency_bench.report.tables import budget_text, footnotes
+from saliency_bench.spec import LoadOptions
 from tests.test_boards import measured
 from tests.toys import toy_dataset
 
 NETWORKS = [registry.load("models", name) for name in registry.own("models")
             if hasattr(registry.load("models", name), "load_preset")]
-SCHEDULE = ("schedule", "warmup", "keep", "average", "batch", "epochs", "steps", "mirror", "clip_norm")
+SCHEDULE = ("schedule", "keep", "epochs", "steps", "mirror", "clip_norm")
 
 
 @pytest.fixture
@@ -49,9 +50,11 @@ def test_nano_networks_of_all_systems_and_modes_are_within_a_factor_of_two():
 
 
 def test_every_nano_preset_is_trained_by_one_schedule_in_which_nothing_is_chosen_by_a_loss():
+    """Rate and batch are a system's own; its rate rises over the same windows."""
     recipes = {(model.name, preset): model.recipe(preset) for model in NETWORKS for preset in nano(model)}
     assert {tuple(getattr(r, field) for field in SCHEDULE) for r in recipes.values()} == {
-        ("linear", 100, "last", 0.995, 8, 6, None, False, 1.0)}
+        ("linear", "last", 6, None, False, 1.0)}
+    assert {r.warmup * r.batch for r in recipes.values()} == {800}
     assert not any(r.modes or r.pretrain for r in recipes.values())
 
 
@@ -102,6 +105,17 @@ def test_random_weights_and_regression_claim_nothing():
     assert budget_text({"parameters": 5}) == "5 parameters, training windows not recorded"
 
 
+@pytest.mark.parametrize(("mode", "told"), [("TV", True), ("V", False), ("TA", False)])
+def test_weights_that_were_told_the_causes_of_gaze_say_so(tmp_path, few_windows, mode, told):
+    weights = train(Wanted("tavdiff", mode, "nano", "avt-causal", windows=2, workers=0, out=tmp_path)).weights
+    model = TAVDiffModel.load(LoadOptions(mode, weights))
+    assert budget(model, None).get("causes", False) is told
+    assert ("and, in training, the causes of their gaze" in budget_text(budget(model, None))) is told
+    taken_over = TAVDiffModel.create("TV")
+    taken_over.start_from(weights)
+    assert taken_over.causes_told is told
+
+
 def test_what_authors_trained_has_no_number_of_windows():
     model = TAVDiffModel.create("TA")
     model.windows_seen, model.unknown_training = 800, True
@@ -109,16 +123,18 @@ def test_what_authors_trained_has_no_number_of_windows():
 
 
 def test_a_board_says_preset_windows_and_how_a_row_diffuses():
-    spent = {"windows": 24_000, "parameters": 978_000, "preset": "nano", "signal_scale": 0.05, "steps": 1}
+    spent = {"windows": 24_000, "causes": True, "parameters": 978_000, "preset": "nano", "signal_scale": 0.05,
+             "steps": 1}
     [board] = boards([measured("a", 0.6, notes={"budget": spent}), measured("b", 0.4, seed=1)])
     page, table = markdown(board), csv_text(board).splitlines()
     line = next(line for line in page.splitlines() if line.startswith("| a(AV)"))
-    assert [cell.strip() for cell in line.split("|")][-7:-4] == ["nano", "24,000", "0.05, 1"]
+    assert [cell.strip() for cell in line.split("|")][-7:-4] == ["nano", "24,000 and causes", "0.05, 1"]
     assert "diffusion with signal scale 0.05, 1 denoising step" in page
     heads = table[0].split(",")
-    at = {name: heads.index(name) for name in ("preset", "training windows", "signal scale", "denoising steps")}
-    assert [[line.split(",")[i] for i in at.values()] for line in table[1:]] == [["nano", "24000", "0.05", "1"],
-                                                                                  ["", "", "", ""]]
+    at = [heads.index(name) for name in ("preset", "training windows", "causes told", "signal scale",
+                                         "denoising steps")]
+    assert [[line.split(",")[i] for i in at] for line in table[1:]] == [["nano", "24000", "True", "0.05", "1"],
+                                                                            [""] * 5]
 
 
 def test_a_board_of_rows_whose_budget_is_not_known_has_no_columns_for_it():

@@ -399,9 +399,9 @@ def test_presets_train_as_the_readme_says():
     assert {name: tuple(getattr(r, f) for f in fields) for name, r in recipes.items()} == {
         "paper": (1e-4, 0, "plateau", "best", 80, 0.0, "float32"),
         "small": (3e-4, 200, "plateau", "best", 80, 0.999, "bf16"),
-        "nano": (2e-3, 100, "linear", "last", 6, 0.995, "float32")}
+        "nano": (1e-3, 400, "linear", "last", 6, 0.998, "float32")}
     assert {name: (r.batch, r.weight_decay, r.beta2) for name, r in recipes.items()} == {
-        "paper": (16, 0.01, 0.999), "small": (16, 0.01, 0.999), "nano": (8, 0.05, 0.98)}
+        "paper": (16, 0.01, 0.999), "small": (16, 0.01, 0.999), "nano": (2, 0.05, 0.98)}
     assert {(r.clip_norm, r.validation) for r in recipes.values()} == {(1.0, 0.1)}
     assert recipes["nano"].pretrain is None and recipes["small"].pretrain == recipes["paper"].pretrain
 

@@ -175,6 +175,20 @@ class DenoiserConfig(Section):
     unet_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (112, 224, 336, 448)
 
 
+class GroundingConfig(Section):
+    """An auxiliary loss of trainings on sets whose gaze has known causes; see grounding.py.
+
+    weight : its factor beside the loss of the maps; 0 leaves it out
+    places : factor within it on pointing among all places, beside pointing among the objects
+    alone  : words and sounds do nothing but point, and the maps are made from sight: encoders that are learned so
+             favour no way of bringing text, sound and sight together
+    """
+
+    weight: NonNegativeFloat = 0.0
+    places: NonNegativeFloat = 0.3
+    alone: bool = False
+
+
 class TAVDiffConfig(Section):
     """A whole model but for its mode; `frozen` names the encoders that training leaves alone.
 
@@ -191,6 +205,7 @@ class TAVDiffConfig(Section):
     denoiser: DenoiserConfig = DenoiserConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     sampling: SamplingConfig = SamplingConfig()
+    grounding: GroundingConfig = GroundingConfig()
     training: Recipe = Recipe()
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import LoadOptions, WindowBatch, Windows
 from saliency_bench.models.network_model import NetworkModel
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
+from saliency_bench.models.tavdiff.grounding import can_be_grounded
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.presets import HERE, load_preset, parse, presets
 from saliency_bench.models.tavdiff.weights import load_weights, save_weights
@@ -93,7 +94,12 @@ class TAVDiffModel(NetworkModel):
 
         What is drawn at random for a window is a function of its seed, in whatever batch it stands.
         """
-        return self.network.loss(batch, target.density)
+        return self.network.loss(batch, target.density, target.lessons)
+
+    @property
+    def learns_causes(self) -> bool:
+        """Whether the loss reads what is known of windows beside their gaze (`Target.lessons`)."""
+        return self.config.grounding.weight > 0 and can_be_grounded(self.network)
 
     def responses(self, clip: Clip, frame: int) -> tuple[list[str], np.ndarray, list[bool]]:
         """What each word of the caption answers to at a frame: words, maps (words, h, w), and which one is chosen."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saliency_bench.data.clip import MODALITIES
+from saliency_bench.data.lesson import Lessons
 from saliency_bench.data.target import resize_density
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import WindowBatch
@@ -27,10 +28,12 @@ from saliency_bench.models.encoders.text import TextEncoder, TextFeatures, WordT
 from saliency_bench.models.tavdiff.conditions import Conditions, Packer
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
+from saliency_bench.models.tavdiff.grounding import can_be_grounded, grounding_loss
 from saliency_bench.models.tavdiff.sitr import SITR
 from saliency_bench.models.tavdiff.sound_response import SoundResponse
 from saliency_bench.models.tavdiff.unet import UNet
 
+Seen = tuple[Tensor, tuple[int, int, int]]
 MODES = ("TAV", "AV", "TV", "TA", "V")
 
 
@@ -93,14 +96,23 @@ class TAVDiff(nn.Module):
                 getattr(self, name).eval()
         return self
 
-    def conditions(self, batch: WindowBatch, density: Tensor | None = None) -> Conditions:
-        """Encode the windows; `density` (B, h, w) lets SITR choose its word in training."""
+    def conditions(self, batch: WindowBatch, density: Tensor | None = None, seen: Seen | None = None) -> Conditions:
+        """Encode the windows; `density` (B, h, w) lets SITR choose its word in training, `seen` is `see(batch)`.
+
+        With `grounding.alone` the maps are made from sight, whatever else the mode has.
+        """
         self._require(batch)
         tokens: dict[str, Tensor] = {}
         grid = mask = raised = None
         if "V" in self.mode:
-            visual, grid = self._see(batch)
+            visual, grid = self.see(batch) if seen is None else seen
             tokens["visual"] = visual
+        if self.config.grounding.alone and grid is not None:
+            if "T" in self.mode:
+                tokens["visual"] = self.sitr.values(visual)
+            if "A" in self.mode:
+                tokens["audio"] = visual.new_zeros(len(batch), self._audio_length(), self.audio.channels[-1])
+            return self.pack(tokens, grid)
         if "T" in self.mode:
             assert batch.captions is not None
             words = self.text(batch.captions)
@@ -111,7 +123,7 @@ class TAVDiff(nn.Module):
                 tokens["text"], mask = words.tokens, words.content
         if "A" in self.mode:
             assert batch.audio is not None
-            tokens["audio"] = self._audio_tokens(batch.audio)
+            tokens["audio"] = self.hear(batch.audio)
             if hasattr(self, "respond"):
                 raised = self.respond(visual, grid, tokens["audio"])
         return self.pack(tokens, grid, mask, raised)
@@ -125,7 +137,7 @@ class TAVDiff(nn.Module):
             raise UserError(f"tavdiff({self.mode}): expected a network whose words respond to the image, found none; "
                             "choose a mode with T and V and sitr.fusion = sitr")
         self._require(batch)
-        visual, grid = self._see(batch)
+        visual, grid = self.see(batch)
         words, out = self.text(batch.captions), []
         maps, chosen = self.sitr.choose(visual, grid, words.tokens, self._allowed(words))
         for caption, response, index, content in zip(batch.captions or [], maps.mean(1), chosen, words.content,
@@ -135,11 +147,12 @@ class TAVDiff(nn.Module):
             out.append((pieces, response[at].unflatten(-1, grid).mean(1), [i in index.tolist() for i in at]))
         return out
 
-    def loss(self, batch: WindowBatch, density: Tensor, *, noise: Tensor | None = None,
+    def loss(self, batch: WindowBatch, density: Tensor, lessons: Lessons | None = None, *, noise: Tensor | None = None,
              t: Tensor | None = None) -> Tensor:
         """Mean squared error between the map and its prediction from a noised one (Algorithm 1, eq. 8).
 
         density  : (B, h, w), any positive scale; resized to the map size and divided by its maximum
+        lessons  : what is known of the windows beside their gaze, for the loss of grounding.py
         noise, t : (B, H, W) and (B,) in 0..999; where they are not given each window's seed draws its own
         Windows whose density is zero everywhere have no target and are left out of the mean.
         """
@@ -149,10 +162,14 @@ class TAVDiff(nn.Module):
         drawn_t, drawn_noise = training_draw(batch.seeds, size, signal.device)
         t, noise = drawn_t if t is None else t, drawn_noise if noise is None else noise
         t, noise = t.to(signal.device), noise.to(signal)
-        prepared = self.denoiser.prepare(self.conditions(batch, resize_density(density, size)))
+        seen = self.see(batch) if "V" in self.mode else None
+        grounding, grounded = self.config.grounding, 0.0
+        if grounding.weight and lessons is not None and seen is not None and can_be_grounded(self):
+            grounded = grounding.weight * grounding_loss(self, *seen, lessons, grounding.places)
+        prepared = self.denoiser.prepare(self.conditions(batch, resize_density(density, size), seen))
         predicted = self._activate(self.denoiser(*self.diffusion.noised(signal, noise, t), prepared))
         error = (predicted - signal).square().flatten(1).mean(1)
-        return (error * valid).sum() / valid.sum().clamp_min(1)
+        return (error * valid).sum() / valid.sum().clamp_min(1) + grounded
 
     @torch.no_grad()
     def sample(self, batch: WindowBatch, steps: int | None = None, noise: Tensor | None = None) -> Tensor:
@@ -184,7 +201,7 @@ class TAVDiff(nn.Module):
         """Gaussian noise (samples, B, H, W) that depends on each window's seed alone."""
         return noise_of(batch.seeds, self.config.window.map_size, self.config.sampling.samples)
 
-    def _see(self, batch: WindowBatch) -> tuple[Tensor, tuple[int, int, int]]:
+    def see(self, batch: WindowBatch) -> Seen:
         """Visual tokens (B, N, channels) and their grid (time, rows, columns)."""
         features = self.visual.see(batch, (self.visual.last,))[self.visual.last]
         if self.config.visual.time == "mean":
@@ -199,7 +216,8 @@ class TAVDiff(nn.Module):
     def _activate(self, x: Tensor) -> Tensor:
         return self.diffusion.signal(x.sigmoid()) if self.config.denoiser.output == "sigmoid" else x
 
-    def _audio_tokens(self, wave: Tensor) -> Tensor:
+    def hear(self, wave: Tensor) -> Tensor:
+        """Sound tokens (B, n, channels) of excerpts (B, samples)."""
         x = self.audio(wave)
         if self.config.audio.final_pool:
             x = F.max_pool1d(x, 2)

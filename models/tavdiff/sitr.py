@@ -67,13 +67,17 @@ class SITR(nn.Module):
 
     def forward(self, visual: Tensor, grid: Grid, words: Tensor, allowed: Tensor, pooled: Tensor,
                 density: Tensor | None = None) -> Tensor:
-        values = self.norm(self.value(visual))
+        values = self.values(visual)
         if self.config.fusion != "sitr":
             if self.config.sentence == "mean":
                 weight = allowed.unsqueeze(-1).to(words.dtype)
                 pooled = (words * weight).sum(1) / weight.sum(1)
             return self._repeat(values, self.sentence(pooled).unsqueeze(1))
         return self._respond(values, *self.choose(visual, grid, words, allowed, density))
+
+    def values(self, visual: Tensor) -> Tensor:
+        """V of the places, (B, N, width)."""
+        return self.norm(self.value(visual))
 
     def choose(self, visual: Tensor, grid: Grid, words: Tensor, allowed: Tensor,
                density: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -11,16 +11,21 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from saliency_bench.data.clip import Clip
+from saliency_bench.data.lesson import Lesson
 from saliency_bench.data.truth import Truth
 from saliency_bench.errors import UserError
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One video of a data set: what was shown and where people looked."""
+    """One video of a data set: what was shown and where people looked.
+
+    lesson : (frame, generator) -> `Lesson`, where the causes of the gaze are known and may be learned from
+    """
 
     clip: Clip
     truth: Truth
+    lesson: Callable[[int, np.random.Generator], Lesson] | None = None
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from saliency_bench.data.lesson import Lessons
 from saliency_bench.data.truth import FrameTruth
 
 
@@ -20,11 +21,14 @@ class Target:
     density   : (B, h, w) float32, any positive scale; zero everywhere where there is none
     fixations : (B, h, w) bool, True where at least one observer fixated
     progress  : share of the training that is done, 0 to 1, for losses that change with it
+    lessons   : what is known of the windows beside where people looked, see lesson.py; None where nothing is, and for
+                models that do not learn from it
     """
 
     density: Tensor
     fixations: Tensor
     progress: float = 0.0
+    lessons: Lessons | None = None
 
     @staticmethod
     def stack(truths: Sequence[FrameTruth]) -> Target:
@@ -36,10 +40,12 @@ class Target:
                       torch.cat([resize_fixations(f[None], size) for f in fixations]))
 
     def to(self, device: str | torch.device) -> Target:
-        return replace(self, density=self.density.to(device), fixations=self.fixations.to(device))
+        return replace(self, density=self.density.to(device), fixations=self.fixations.to(device),
+                       lessons=None if self.lessons is None else self.lessons.to(device))
 
     def part(self, rows: slice) -> Target:
-        return replace(self, density=self.density[rows], fixations=self.fixations[rows])
+        return replace(self, density=self.density[rows], fixations=self.fixations[rows],
+                       lessons=None if self.lessons is None else self.lessons.part(rows))
 
     def resized(self, size: tuple[int, int]) -> Target:
         """The same on another grid."""

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset, Sample
+from saliency_bench.data.lesson import Lessons
 from saliency_bench.data.target import Target
 from saliency_bench.data.truth import FrameTruth
 from saliency_bench.errors import UserError
@@ -61,16 +62,25 @@ def epoch_windows(dataset: Dataset, share: float) -> int:
     return ENDLESS_EPOCH if dataset.endless else len(hold_out(dataset, share).learned)
 
 
+class Item(NamedTuple):
+    """A window, its truth, and what else is known of it where the model learns from that."""
+
+    batch: Any
+    truth: FrameTruth
+    lesson: Lessons | None = None
+
+
 class _Windows(TorchDataset):
     def __init__(self, dataset: Dataset, model: Any, spec: TrainSpec):
         self.dataset, self.window, self.spec = dataset, model.window, spec
+        self.taught = bool(getattr(model, "learns_causes", False))
         self.split = hold_out(dataset, spec.validation)
         self.cut = registry.load("interface", "windows")
 
-    def _item(self, sample: Sample, frame: int, truth: FrameTruth, seed: Sequence[int]) -> tuple[Any, FrameTruth]:
+    def _item(self, sample: Sample, frame: int, truth: FrameTruth, seed: Sequence[int]) -> Item:
         batch = self.cut(sample.clip.only(self.spec.mode), self.window, self.spec.seed).batch([frame])
         seeds = np.random.SeedSequence(seed).generate_state(1, np.uint64)
-        return replace(batch, seeds=seeds), truth
+        return Item(replace(batch, seeds=seeds), truth)
 
 
 class Items(_Windows):
@@ -79,16 +89,33 @@ class Items(_Windows):
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
 
-    def __getitem__(self, i: int) -> tuple[Any, FrameTruth]:
+    def __getitem__(self, i: int) -> Item:
         rng = np.random.default_rng([self.spec.seed, i])
         for attempt in range(TRIES):  # a frame without truth teaches nothing
             sample = self._sample(i, rng if attempt >= TRIES // 4 else None)
             frame = int(rng.choice(self.window.inside(sample.clip.n_frames)))
             truth = sample.truth.frame(frame)
             if truth.density.any():
-                batch, truth = self._item(sample, frame, truth, (self.spec.seed, 1, i))
-                return mirrored(batch, truth) if self.spec.mirror and rng.random() < 0.5 else (batch, truth)
+                item = self._item(sample, frame, truth, (self.spec.seed, 1, i))
+                if self.taught and sample.lesson is not None:
+                    item = item._replace(lesson=self._lesson(sample, frame, (self.spec.seed, 5, i)))
+                return mirrored(item) if self.spec.mirror and rng.random() < 0.5 else item
         raise UserError(f"{self.dataset.name}: found no frame with a density in {TRIES} draws")
+
+    @property
+    def told(self) -> bool:
+        """Whether the model learns from what is known of the windows beside their gaze, and something is."""
+        learned = self.split.learned
+        return self.taught and self.dataset.samples[learned[0] if len(learned) else 0].lesson is not None
+
+    def _lesson(self, sample: Sample, frame: int, seed: Sequence[int]) -> Lessons:
+        """What is known of a frame beside its gaze; its sounds are cut as the clip's own is."""
+        assert sample.lesson is not None
+        lesson, excerpts = sample.lesson(frame, np.random.default_rng(seed)), None
+        if "A" in self.spec.mode:
+            clips = [replace(sample.clip.only("A"), audio=audio) for audio in lesson.sounds]
+            excerpts = torch.cat([self.cut(c, self.window, self.spec.seed).batch([frame]).audio for c in clips])
+        return Lessons.of(lesson, excerpts)
 
     def _sample(self, i: int, other: np.random.Generator | None) -> Sample:
         """The video whose turn it is; with `other` any one, since that one seems to have no truth."""
@@ -100,10 +127,11 @@ class Items(_Windows):
         return self.dataset.samples[learned[int(chosen)]]
 
 
-def mirrored(batch: Any, truth: FrameTruth) -> tuple[Any, FrameTruth]:
-    """Windows and their truth with left and right exchanged."""
-    flipped = FrameTruth(*(np.ascontiguousarray(part[:, ::-1]) for part in truth))
-    return replace(batch, frames=batch.frames.flip(-1), shared=None), flipped
+def mirrored(item: Item) -> Item:
+    """A window and what is known of it with left and right exchanged."""
+    flipped = FrameTruth(*(np.ascontiguousarray(part[:, ::-1]) for part in item.truth))
+    return Item(replace(item.batch, frames=item.batch.frames.flip(-1), shared=None), flipped,
+                None if item.lesson is None else item.lesson.mirrored())
 
 
 @lru_cache(2)
@@ -124,7 +152,7 @@ class HeldOut(_Windows):
     def __len__(self) -> int:
         return self.each * len(self.split.held_out)
 
-    def __getitem__(self, i: int) -> tuple[Any, FrameTruth]:
+    def __getitem__(self, i: int) -> Item:
         video, part = divmod(i, self.each)
         sample = self.dataset.samples[self.split.held_out[video]]
         first, n = int((part + 0.5) / self.each * sample.clip.n_frames), sample.clip.n_frames
@@ -139,9 +167,12 @@ class HeldOut(_Windows):
 class Collate:
     """Stack items of one window into a batch; truths of unequal size are resized to the first one's."""
 
-    def __call__(self, items: list[tuple[Any, FrameTruth]]) -> tuple[Any, Target]:
-        batches = [b for b, _ in items]
-        return type(batches[0]).stack(batches), Target.stack([truth for _, truth in items])
+    def __call__(self, items: list[Item]) -> tuple[Any, Target]:
+        batches, lessons = [item.batch for item in items], [i.lesson for i in items if i.lesson is not None]
+        target = Target.stack([item.truth for item in items])
+        if lessons:
+            target = replace(target, lessons=Lessons.stack(lessons))
+        return type(batches[0]).stack(batches), target
 
 
 def batches(windows: Items | HeldOut, workers: int, start: int = 0, rank: int = 0,

@@ -39,7 +39,7 @@ def publish(results: Results, pictures: Pictures, folder: Path) -> str:
         response_figure(pictures.responses, folder / "responses")
     shown = [f"{results.studies[study].title}\n\n{table(results, study, plain=True)}" for study in results.studies]
     names = ", ".join(sorted({path.suffix.removeprefix(".") for path in written}))
-    return "\n\n".join([stated(results), *shown, references(results),
+    return "\n\n".join([stated(results, *results.studies), *shown, references(results),
                         f"tables and figures: {folder}/<study>.{{{names}}}, maps of the first clips: "
                         f"{folder}/<study>-maps.*, scores by video: {folder}/scores.csv"])
 
@@ -56,9 +56,11 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
     return written
 
 
-def stated(results: Results) -> str:
-    """What holds for every table of the grid, in a sentence or two."""
+def stated(results: Results, *studies: str) -> str:
+    """What holds for every table of the grid, in a sentence or two; of these studies' where they differ in it."""
     f = results.facts
+    lengths = {row.budget for study in studies for row in results.studies[study].rows}
+    which = "in every row" if lengths <= {1.0} else "times the length that the row says, 1 where it says none"
     plain = {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in f["settings"].items()}
     same = [f"{key} = {value}" for key, value in plain.items()]
     used = "".join(f", used with {key} = {value} unless the row says otherwise" for key, value in f["run"].items())
@@ -66,7 +68,7 @@ def stated(results: Results) -> str:
         same.append(f"every row starts from {f['start']}")
     held = f" ({'; '.join(same)})" if same else ""
     return (f"{f['model']}, preset {f['preset']}{held}, trained for {f['steps']:,} steps of {f['batch']} "
-            f"windows in every row{used}, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
+            f"windows {which}{used}, {f['seeds']} seed{'s' * (f['seeds'] != 1)}; {f['dataset']} ({f['split']}, "
             f"{f['videos']} videos, content {f['manifest'][:12]}), protocol {f['protocol']}. Scores: mean over seeds "
             f"and videos {_rule(f['seeds'], f['videos'])}. ms/frame: forward pass, {f['device']}, "
             f"{f['threads']} thread{'s' * (f['threads'] != 1)}.")
@@ -86,7 +88,8 @@ def markdown(results: Results, study: str) -> str:
     """The study as a section: title, what holds, table, references."""
     entry = results.studies[study]
     answers = f" (cf. {entry.paper} of the paper)" if entry.paper else ""
-    lines = [f"# {entry.title}{answers}", "", stated(results), "", table(results, study), "", references(results)]
+    lines = [f"# {entry.title}{answers}", "", stated(results, study), "", table(results, study), "",
+             references(results)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -150,7 +153,7 @@ def latex(results: Results, study: str) -> str:
             cells.append(marked_tex(value, BEST if best[metric] == i else None))
         cells += [f"{row.cell.parameters / 1e6:.2f}\\,M", f"{row.cell.ms_per_frame:.1f}"]
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([f"% {tex(stated(results))}", *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join([f"% {tex(stated(results, study))}", *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def _best(rows: Sequence[Summary]) -> dict[str, int]:

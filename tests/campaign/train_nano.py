@@ -13,7 +13,6 @@ The second copies the finished weights to where the package looks for shipped on
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -31,11 +30,9 @@ from saliency_bench.files import claim_each, write_atomic
 from saliency_bench.harness.cost import cost
 from saliency_bench.harness.train import training_folder
 from saliency_bench.models.config import read_toml
-from saliency_bench.models.weights import save_weights, windows_of
+from saliency_bench.models.weights import save_weights
 
 PRESET, DATASET = "nano", "avt-causal"
-ENCODERS = f"{PRESET}-encoders.safetensors"  # of a system whose trainings begin with grounded ones
-FROZEN = ["visual", "audio", "text"]  # where the encoders were grounded
 LIMIT = 12_000_000  # bytes of all weights that come with the package
 
 
@@ -72,8 +69,7 @@ class Campaign:
         if not (weights.is_file() and weights.with_suffix(".toml").is_file()):
             return None
         found = read_toml(weights.with_suffix(".toml"))
-        options = {"frozen": FROZEN} if self.encoders(training) else {}
-        spec, network = found["record"]["spec"], registry.load("models", training.model).network_name(PRESET, options)
+        spec, network = found["record"]["spec"], registry.load("models", training.model).network_name(PRESET)
         spare = found["record"]["windows"] - self.windows  # whole steps round the budget up
         return found if 0 <= spare < spec["batch"] and spec["network"] == network else None
 
@@ -82,7 +78,7 @@ class Campaign:
         log = self.out / f"{training.model}-{training.mode}.log"
         command = [sys.executable, "-m", "saliency_bench", "train", training.model, "--mode", training.mode,
                    "--preset", PRESET, "--dataset", DATASET, "--seed", str(self.seed), "--device", "cpu", "--workers",
-                   "0", "--out", str(self.out), *self.start(training)]
+                   "0", "--out", str(self.out), "--windows", str(self.windows)]
         started = time.perf_counter()
         with open(log, "w") as file:
             # Not `run`, which after Ctrl-C would kill the training before it has kept its state.
@@ -93,28 +89,6 @@ class Campaign:
             said = log.read_text().strip().splitlines() or ["it said nothing"]
             raise UserError(f"{training}: training ended with exit code {code}: {said[-1]}")
         return time.perf_counter() - started
-
-    def encoders(self, training: Training) -> Path | None:
-        """The grounded encoders that a system ships, if it does."""
-        path = training.target.with_name(ENCODERS)
-        return path if path.is_file() else None
-
-    def start(self, training: Training) -> list[str]:
-        """Words for `train` that say how many windows, and which encoders the training begins with: those that were
-        grounded before, where the system ships some.  Their windows are part of the budget; they stay as they are,
-        since a short training undoes what they learned.
-        """
-        encoders = self.encoders(training)
-        if encoders is None:
-            return ["--windows", str(self.windows)]
-        left = self.windows - windows_of(read_toml(encoders.with_suffix(".toml"))["record"])
-        if left < 1:
-            raise UserError(f"--windows {self.windows:,}: expected more than {self.windows - left:,}, which the "
-                            f"encoders of {training.model} have seen; give more")
-        needs = {"visual": "V", "audio": "A", "text": "T", "sitr": "TV", "respond": "AV"}
-        parts = ",".join(part for part, letters in needs.items() if set(letters) <= set(training.mode))
-        return ["--windows", str(left), "--init", str(encoders), "--init-parts", parts, "--set",
-                f"frozen={json.dumps(FROZEN)}"]
 
     def line(self, training: Training, seconds: float) -> str:
         """What a finished training was: system, mode, windows, parameters, held-out loss, seconds."""
@@ -171,7 +145,6 @@ def install(campaign: Campaign, asked: Iterable[Training], limit: int = LIMIT) -
                         "train first")
     small = {t: _in_eight_bits(t, campaign.weights(t), campaign.out / "in-8-bits") for t in finished}
     stays = {path for t in trainings() for path in _both(t.target) if path.is_file()}
-    stays |= {path for t in trainings() for path in _both(t.target.with_name(ENCODERS)) if path.is_file()}
     comes = {target: source for t in finished for target, source in zip(_both(t.target), _both(small[t]), strict=True)}
     sizes = {path: comes.get(path, path).stat().st_size for path in stays | set(comes)}
     if (total := sum(sizes.values())) > limit:

@@ -35,6 +35,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.files import locked, write_atomic
 from saliency_bench.synthetic.causal import law
 from saliency_bench.synthetic.causal.law import FPS, FRAMES, SIZE, Scene
+from saliency_bench.synthetic.causal.lesson import lesson
 from saliency_bench.synthetic.causal.oracle import Oracle, causes_file, floor_map
 from saliency_bench.synthetic.causal.render import RATE, SceneFrames, sound
 
@@ -80,7 +81,7 @@ class CausalStream:
         scene = law.draw_scene(drawing, *law.stratum(index))
         clip = Clip(self.name(index), FRAMES, SIZE, FPS, frames=SceneFrames(scene, background),
                     audio=Audio(RATE, lambda: sound(scene)), captions=Captions(scene.captions()))
-        return Sample(clip, SceneTruth(scene, observing))
+        return Sample(clip, SceneTruth(scene, observing), partial(lesson, scene))
 
     def name(self, index: int) -> str:
         return f"{self.split}_{index:05d}"
