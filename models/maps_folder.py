@@ -38,10 +38,11 @@ class MapsFolder:
     strict      : refuse a video that lacks the map of a frame
     missing     : 0-based frames without a map, by video, for every video predicted so far
     found       : number of maps played back, by video
+    densities   : whether the maps are densities, see `models.adapter`
     problems    : files that were left out and why, one line each
     """
 
-    name = "maps"
+    name, densities = "maps", False
     modes = ("TAV", "AV", "TV", "TA", "V", "A", "T")
 
     def __init__(self, root: str | Path, *, first_frame: int | None = None, strict: bool = False):

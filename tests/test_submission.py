@@ -25,6 +25,7 @@ weights = "none needed"
 training_data = "DHF1K"
 parameters = 1234567
 ms_per_frame = 12
+densities = false
 """
 
 
@@ -65,6 +66,17 @@ def test_the_scores_do_not_depend_on_the_submission(maps, tmp_path):
     assert scored(maps, tmp_path).scores.equals(before)
 
 
+def test_maps_that_are_called_densities_are_taken_as_they_are_for_information_gain(maps, tmp_path):
+    def gain(text):
+        (maps / "submission.toml").write_text(text)
+        return score_maps(maps, [toy_dataset()], "av6-clean", tmp_path / "runs", metrics=("IG",))[0]
+
+    fitted, given = gain('name = "octave-gaze"'), gain('name = "octave-gaze"\ndensities = true')
+    assert "nonlinearity" in fitted.notes and "nonlinearity" not in given.notes
+    assert given.spec.run_id != fitted.spec.run_id and given.metric("IG")["mean"] != fitted.metric("IG")["mean"]
+    assert given.metric("CC") == fitted.metric("CC")
+
+
 def test_the_run_depends_on_the_name_and_on_the_maps_but_not_on_the_rest_of_the_card(maps, tmp_path):
     def run_id(text):
         (maps / "submission.toml").write_text(text)
@@ -99,7 +111,7 @@ def test_beside_loose_maps_a_submission_is_no_stray_file(tmp_path):
 @pytest.mark.parametrize(("text", "said"), [
     ("name = [", "expected TOML"),
     ("title = 'x'", "name: expected a value, found none; add the field"),
-    ("name = 'x'\nauthor = 'me'", r"author: no such field \(known: code, kind, mode, "),
+    ("name = 'x'\nauthor = 'me'", r"author: no such field \(known: code, densities, kind, "),
     ("name = 'x'\nyear = '2026'", "year: should be a valid integer, found '2026'"),
     ("name = 'x'\nyear = 26", "year: should be greater than or equal to 1950, found 26"),
     ("name = 'x'\nparameters = 1.5", "parameters: should be a valid integer, found 1.5"),

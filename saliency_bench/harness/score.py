@@ -25,18 +25,21 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
     """Score the maps under `root` against every data set; missing maps are counted, or refused if `strict`.
 
     metrics : columns beside those of the protocol
-    A `submission.toml` under `root` names the row and is kept as its card.  Raises `UserError` where no frame of a set
+    A `submission.toml` under `root` names the row and is kept as its card; maps that it calls densities are taken as
+    they are where a metric needs densities.  Raises `UserError` where no frame of a set
     has a map, and for a submission that is not as it should be.
     """
     progress = progress or Progress()
     submission = read_submission(root)
     name, mode = (submission.name, submission.mode) if submission else ("maps", "")
+    densities = bool(submission and submission.densities)
     source = f"{submission.name if submission else root.resolve().name}@{maps_hash(root)}"
     request = Request(name, protocol=protocol_name, out=out, metrics=tuple(metrics))
     protocol, columns = request.scoring, added(registry.load("protocols", protocol_name), metrics)
     records = []
     for dataset in datasets:
         model = registry.load("interface", "maps")(root, strict=strict)
+        model.densities = densities
         for sample in dataset:
             model.plan(sample.clip)
         model.require_some(dataset.names)
@@ -44,7 +47,8 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
                      for name in model.unmatched(dataset.names)]
         dataset = replace(dataset, problems=(*dataset.problems, *model.problems, *strangers))
         spec = RunSpec(model=name, mode=mode, dataset=dataset.name, manifest=dataset.manifest, split=dataset.split,
-                       protocol=protocol_name, metrics=columns, weights=source, options={"strict": strict},
+                       protocol=protocol_name, metrics=columns, weights=source,
+                       options={"strict": strict} | ({"densities": True} if densities else {}),
                        version=version(name, protocol_name, columns))
         store, shown = Store(out, spec), set(dataset.names[:SHOWN])
         score = model_scorer(model, "", protocol, progress=progress.frames, others=other_videos(dataset),

@@ -11,6 +11,7 @@
     training_data = "DHF1K, then the sets' own training videos"
     parameters = 31100000
     ms_per_frame = 12.5               # of the system itself, on what its authors say
+    densities = true                  # the maps are densities of fixations, not saliency up to a monotone function
 
 Only the name must be there.
 """
@@ -51,6 +52,7 @@ class Submission(BaseModel):
     training_data: Text | None = None
     parameters: int | None = Field(default=None, ge=0)
     ms_per_frame: float | None = Field(default=None, gt=0)
+    densities: bool | None = None
 
     @field_validator("name")
     @classmethod
