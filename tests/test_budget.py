@@ -20,7 +20,7 @@ from tests.toys import toy_dataset
 
 NETWORKS = [registry.load("models", name) for name in registry.own("models")
             if hasattr(registry.load("models", name), "load_preset")]
-SCHEDULE = ("schedule", "keep", "epochs", "steps", "mirror", "clip_norm")
+SCHEDULE = ("learning_rate", "schedule", "warmup", "keep", "average", "batch", "epochs", "steps", "mirror", "clip_norm")
 
 
 @pytest.fixture
@@ -50,11 +50,9 @@ def test_nano_networks_of_all_systems_and_modes_are_within_a_factor_of_two():
 
 
 def test_every_nano_preset_is_trained_by_one_schedule_in_which_nothing_is_chosen_by_a_loss():
-    """Rate and batch are a system's own; its rate rises over the same windows."""
     recipes = {(model.name, preset): model.recipe(preset) for model in NETWORKS for preset in nano(model)}
     assert {tuple(getattr(r, field) for field in SCHEDULE) for r in recipes.values()} == {
-        ("linear", "last", 6, None, False, 1.0)}
-    assert {r.warmup * r.batch for r in recipes.values()} == {800}
+        (1e-3, "linear", 400, "last", 0.998, 2, 6, None, False, 1.0)}
     assert not any(r.modes or r.pretrain for r in recipes.values())
 
 

@@ -393,7 +393,7 @@ def own(place: str) -> str:
     ("protocol.py", "first_frame=8", "first_frame=9", False),
     ("report/tables.py", "\n\nfrom ", "\n\nANSWER = 42\nfrom ", True),
     ("baselines/cards/vinet.toml", 'title = "ViNet"', 'title = "VINET"', True),
-    ("baselines/cards/vinet.toml", "learning_rate = 2e-3", "learning_rate = 1e-3", False),
+    ("baselines/cards/vinet.toml", "learning_rate = 1e-3", "learning_rate = 2e-3", False),
     ("data/tables/avad.csv", "255", "256", False),
 ])
 def test_a_state_of_the_code_is_named_by_what_can_change_a_score(code_after, place, old, new, same):

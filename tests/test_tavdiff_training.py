@@ -37,7 +37,7 @@ def settings(out) -> tuple:
 
 def test_the_preset_says_how_to_train(tmp_path):
     train(tmp_path)
-    assert settings(tmp_path) == (2e-3, 100, 1.0, 0.05, 0.995)
+    assert settings(tmp_path) == (1e-3, 400, 1.0, 0.05, 0.998)
 
 
 def test_the_caller_may_say_otherwise(tmp_path):
@@ -54,10 +54,10 @@ def test_the_paper_preset_trains_as_the_paper_does():
 
 
 def test_a_training_begun_with_the_same_settings_in_words_goes_on(tmp_path):
-    done = train(tmp_path, average=0.995, learning_rate=2e-3)
+    done = train(tmp_path, average=0.998, learning_rate=1e-3)
     path = done.weights.parent / "spec.json"
     written = json.loads(path.read_text())
-    assert not {"training", "settings"} & written.keys() and TrainSpec(**written).average == 0.995
+    assert not {"training", "settings"} & written.keys() and TrainSpec(**written).average == 0.998
     assert train(tmp_path).new_steps == 0
     with pytest.raises(UserError, match="average"):
         train(tmp_path, average=0.5)
