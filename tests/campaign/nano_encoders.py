@@ -10,19 +10,19 @@ are written, without the rest of that network and in 8 bits, to where the studie
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from saliency_bench.errors import UserError
-from saliency_bench.harness.train import Wanted, train
+from saliency_bench.harness.train import training_folder
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.weights import save_weights
 
-PRESET, MODE = "nano", "TAV"
+PRESET, MODE, DATASET = "nano", "TAV", "avt-causal"
 
 
 def install(weights: Path) -> Path:
@@ -42,14 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--install", action="store_true", help="write the encoders into the package afterwards")
     asked = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    try:
-        done = train(Wanted("tavdiff", MODE, PRESET, "avt-causal", windows=asked.windows, seed=asked.seed, workers=0,
-                            out=asked.out, options={"grounding.alone": True}))
-        print(install(done.weights) if asked.install else done.weights)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    command = [sys.executable, "-m", "saliency_bench", "train", "tavdiff", "--mode", MODE, "--preset", PRESET,
+               "--dataset", DATASET, "--windows", str(asked.windows), "--seed", str(asked.seed), "--device", "cpu",
+               "--workers", "0", "--out", str(asked.out), "--set", "grounding.alone=true"]
+    code = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+    if code:
+        return code
+    weights = training_folder(asked.out, "tavdiff", PRESET, MODE, DATASET, asked.seed) / f"{PRESET}-{MODE}.safetensors"
+    if asked.install:
+        print(install(weights))
     return 0
 
 
