@@ -142,7 +142,7 @@ def test_studies_share_the_reference():
                   if job.training.mode == "TAV" and not job.row.train and job.row.budget == 1}
     assert len(references) == 3
     # Modes; denoisers; undecoupled; uses of the text; choices of the word; lengths of five rows; regression.
-    assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 5 * 3 + 1)
+    assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 2 + 5 * 3 + 1)
     with pytest.raises(UserError, match=r"no study sound; it has modes, .*, and all"):
         plan(Ablation("tavdiff", studies=("sound",)), STUDIES)
 
@@ -150,7 +150,7 @@ def test_studies_share_the_reference():
 def test_rows_of_another_length_are_trainings_of_their_own():
     jobs = plan(Ablation("tavdiff", studies=("budget",), seeds=1), STUDIES)
     own = {job.row.x: job.training for job in jobs if job.row.line == "DiT, per patch"}
-    assert [own[x].steps(600) for x in (0.5, 1, 2, 4)] == [300, 600, 1200, 2400]
+    assert [own[x].steps(600) for x in (0.25, 0.5, 1, 2)] == [150, 300, 600, 1200]
     assert len({t.folder for t in own.values()}) == 4 and len({t.options for t in own.values()}) == 1
     assert all(job.row.budget == job.row.x for job in jobs)
 
