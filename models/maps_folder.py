@@ -38,15 +38,16 @@ class MapsFolder:
     strict      : refuse a video that lacks the map of a frame
     missing     : 0-based frames without a map, by video, for every video predicted so far
     found       : number of maps played back, by video
-    densities   : whether the maps are densities, see `models.adapter`
+    densities   : the maps are densities, see `models.adapter`
     problems    : files that were left out and why, one line each
     """
 
-    name, densities = "maps", False
+    name = "maps"
     modes = ("TAV", "AV", "TV", "TA", "V", "A", "T")
 
-    def __init__(self, root: str | Path, *, first_frame: int | None = None, strict: bool = False):
-        self.root, self.first_frame, self.strict = Path(root), first_frame, strict
+    def __init__(self, root: str | Path, *, first_frame: int | None = None, strict: bool = False,
+                 densities: bool = False):
+        self.root, self.first_frame, self.strict, self.densities = Path(root), first_frame, strict, densities
         if not self.root.is_dir():
             raise UserError(f"{self.root}: expected a folder of maps, found none; check the path")
         if first_frame not in (None, 0, 1):

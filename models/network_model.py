@@ -58,14 +58,13 @@ class NetworkModel(SlidingWindowModel):
     published: ClassVar[tuple[str, ...]] = ()
     run_fields: ClassVar[tuple[str, ...]] = ("window.first", "window.last")
     short: ClassVar[Mapping[str, str]] = {}
-
     def __init__(self, network: nn.Module, config: Any, mode: str, record: Mapping[str, Any] | None = None):
         super().__init__()
         self.network, self.config, self.record, self.mode = network, config, dict(record or {}), mode
         self.trained_on = tuple(str(name) for name in self.record.get("trained_on", ()))
         # Of what started from an authors' checkpoint: nobody wrote down what that had seen.
         self.unknown_training = bool(self.record.get("unknown_training", False))
-        self.causes_told = bool(self.record.get("causes_told", False))  # see `Target.lessons`
+        self.had_lessons = bool(self.record.get("lessons", False))  # some of its training windows, see `Lessons`
         self.windows_seen = windows_of(self.record)  # training windows, those of weights it started from included
         self.window = config.adapter_window(mode)
         self.blur = float(getattr(config, "blur", 0.0))
@@ -280,13 +279,13 @@ class NetworkModel(SlidingWindowModel):
     @classmethod
     def record_of(cls, path: Path) -> dict[str, Any]:
         """What is known of weights: their name, the data sets they have seen, the steps they took, the training windows
-        they have seen in all and their parameters.
+        they have seen in all, whether with lessons, and their parameters.
         """
         described = cls._describe(path)
         record = described["record"]
         return {"name": cls.weights_name(path), "trained_on": list(record.get("trained_on", ())),
                 "steps": record.get("spec", {}).get("steps", 0), "windows": windows_of(record),
-                "parameters": described.get("parameters", 0)}
+                "lessons": bool(record.get("lessons", False)), "parameters": described.get("parameters", 0)}
 
     @classmethod
     def card(cls) -> dict[str, Any]:
@@ -307,6 +306,11 @@ class NetworkModel(SlidingWindowModel):
         """How records name the weights at `path`."""
         return checkpoints.file_name(path) if cls._foreign(path) else weights_name(path, cls.name)
 
+    @property
+    def reads_lessons(self) -> str:
+        """Modalities of which the loss reads lessons (`Target.lessons`): T for sentences, A for sounds."""
+        return ""
+
     def start_from(self, path: Path, parts: Sequence[str] = ()) -> Taken:
         """Take over every tensor of other weights that fits: of any mode, of encoders alone, or the authors'; see
         `weights.take_over`.
@@ -318,7 +322,7 @@ class NetworkModel(SlidingWindowModel):
             given, record = tensors_of(data, path, self.name), description["record"]
             self.trained_on = tuple(str(name) for name in record.get("trained_on", ()))
             self.unknown_training = bool(record.get("unknown_training", False))
-            self.causes_told = bool(record.get("causes_told", False))
+            self.had_lessons = bool(record.get("lessons", False))
             self.windows_seen = windows_of(record)
         return take_over(self.network, given, tuple(parts), path)
 

@@ -27,7 +27,7 @@ from pydantic import (
 from saliency_bench import __version__
 from saliency_bench.data.clip import parse_mode
 
-TRAINING_VERSION = 1  # raised by hand where equal specs of trainings come to give other weights
+TRAINING_VERSION = 2  # raised by hand where equal specs of trainings come to give other weights
 SUBMISSION = "submission.toml"  # what a folder of maps says of the system that made it
 
 

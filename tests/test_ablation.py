@@ -101,7 +101,8 @@ def test_uses_of_the_text_that_are_compared_have_as_many_parameters(preset):
 def test_rows_are_what_their_labels_say(preset):
     text = {row.label: config_of(row, preset).sitr for row in STUDIES.studies["text"].rows}
     gated, printed = text["gated SITR (ours)"], text["SITR (as printed)"]
-    assert (gated.response, gated.train_selection, gated.centre, gated.positions) == ("gate", "rank", True, True)
+    assert (gated.response, gated.train_selection, gated.centre, gated.positions) == (
+        "gate", "rank", preset != "nano", True)
     plain = load_preset("paper").sitr.model_dump(exclude={"width", "heads"})
     assert printed.model_dump(exclude={"width", "heads"}) == plain
     assert (printed.response, printed.train_selection, printed.qk_norm) == ("residual", "truth", False)
@@ -141,7 +142,7 @@ def test_studies_share_the_reference():
     references = {job.training for job in jobs
                   if job.training.mode == "TAV" and not job.row.train and job.row.budget == 1}
     assert len(references) == 3
-    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lengths of five rows; regression.
+    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lessons; lengths of five rows; regression.
     assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 2 + 5 * 3 + 1)
     with pytest.raises(UserError, match=r"no study sound; it has modes, .*, and all"):
         plan(Ablation("tavdiff", studies=("sound",)), STUDIES)

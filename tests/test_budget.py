@@ -103,15 +103,15 @@ def test_random_weights_and_regression_claim_nothing():
     assert budget_text({"parameters": 5}) == "5 parameters, training windows not recorded"
 
 
-@pytest.mark.parametrize(("mode", "told"), [("TV", True), ("V", False), ("TA", False)])
-def test_weights_that_were_told_the_causes_of_gaze_say_so(tmp_path, few_windows, mode, told):
+@pytest.mark.parametrize(("mode", "taught"), [("TV", True), ("V", False), ("TA", False)])
+def test_weights_whose_windows_came_with_lessons_say_so(tmp_path, few_windows, mode, taught):
     weights = train(Wanted("tavdiff", mode, "nano", "avt-causal", windows=2, workers=0, out=tmp_path)).weights
     model = TAVDiffModel.load(LoadOptions(mode, weights))
-    assert budget(model, None).get("causes", False) is told
-    assert ("and, in training, the causes of their gaze" in budget_text(budget(model, None))) is told
+    assert budget(model, None).get("lessons", False) is taught
+    assert ("training windows with lessons" in budget_text(budget(model, None))) is taught
     taken_over = TAVDiffModel.create("TV")
     taken_over.start_from(weights)
-    assert taken_over.causes_told is told
+    assert taken_over.had_lessons is taught
 
 
 def test_what_authors_trained_has_no_number_of_windows():
@@ -121,15 +121,15 @@ def test_what_authors_trained_has_no_number_of_windows():
 
 
 def test_a_board_says_preset_windows_and_how_a_row_diffuses():
-    spent = {"windows": 24_000, "causes": True, "parameters": 978_000, "preset": "nano", "signal_scale": 0.05,
+    spent = {"windows": 24_000, "lessons": True, "parameters": 978_000, "preset": "nano", "signal_scale": 0.05,
              "steps": 1}
     [board] = boards([measured("a", 0.6, notes={"budget": spent}), measured("b", 0.4, seed=1)])
     page, table = markdown(board), csv_text(board).splitlines()
     line = next(line for line in page.splitlines() if line.startswith("| a(AV)"))
-    assert [cell.strip() for cell in line.split("|")][-7:-4] == ["nano", "24,000 and causes", "0.05, 1"]
+    assert [cell.strip() for cell in line.split("|")][-8:-4] == ["nano", "24,000", "yes", "0.05, 1"]
     assert "diffusion with signal scale 0.05, 1 denoising step" in page
     heads = table[0].split(",")
-    at = [heads.index(name) for name in ("preset", "training windows", "causes told", "signal scale",
+    at = [heads.index(name) for name in ("preset", "training windows", "lessons", "signal scale",
                                          "denoising steps")]
     assert [[line.split(",")[i] for i in at] for line in table[1:]] == [["nano", "24000", "True", "0.05", "1"],
                                                                             [""] * 5]

@@ -10,10 +10,21 @@ import pytest
 from saliency_bench import registry
 from saliency_bench.errors import UserError
 from saliency_bench.files import claimed
+from saliency_bench.models.config import read_toml
 from saliency_bench.models.network_model import NetworkModel
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from tests.campaign import nano_encoders
-from tests.campaign.train_nano import LIMIT, Campaign, Training, cheapest_first, install, main, train_all, trainings
+from tests.campaign.train_nano import (
+    LIMIT,
+    Campaign,
+    Training,
+    cheapest_first,
+    install,
+    main,
+    shipped,
+    train_all,
+    trainings,
+)
 
 pytestmark = pytest.mark.slow
 VINET = Training("vinet", "V")
@@ -112,17 +123,20 @@ def test_nothing_finished_is_nothing_installed(campaign, shelf):
 
 
 def test_what_comes_with_the_package_is_within_the_limit():
-    shipped = {path for t in trainings() for path in (t.target, t.target.with_suffix(".toml")) if path.is_file()}
-    assert 0 < sum(path.stat().st_size for path in shipped) <= LIMIT
+    names = {path.name for path in shipped()}
+    assert {"nano-encoders.safetensors", "nano-TAV.safetensors", "vinet-nano-V.safetensors"} <= names
+    assert sum(path.stat().st_size for path in shipped()) <= LIMIT
 
 
-def test_the_studies_start_from_encoders_that_no_fusion_had_a_part_in(tmp_path, monkeypatch):
+def test_the_studies_start_from_encoders_whose_maps_were_made_from_sight_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(TAVDiffModel, "home", tmp_path / "card.toml")
     (tmp_path / "weights").mkdir()
     start = TAVDiffModel.ablations().start["nano"]
     assert nano_encoders.main(["--windows", "4", "--out", str(tmp_path / "runs"), "--install"]) == 0
+    config = read_toml((tmp_path / start.weights).with_suffix(".toml"))["config"]
+    assert config["grounding"]["alone"] is True
     for mode, parts in {"TAV": ("visual", "audio", "text"), "AV": ("visual", "audio"), "V": ("visual",)}.items():
         model = TAVDiffModel.create(mode)
         taken = model.start_from(tmp_path / start.weights, start.parts_of(mode))
         assert start.parts_of(mode) == parts and {name.split(".")[0] for name in taken.names} == set(parts)
-        assert model.windows_seen == 4 and model.causes_told
+        assert model.windows_seen == 4 and model.had_lessons

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from saliency_bench.data.lesson import Lessons
+from saliency_bench.errors import UserError
 from saliency_bench.harness.training_data import Collate, Items
-from saliency_bench.models.tavdiff.grounding import grounding_loss, on_grid
+from saliency_bench.models.tavdiff.grounding import grounding_loss, on_grid, pointing_loss
 from saliency_bench.models.tavdiff.model import TAVDiffModel
-from saliency_bench.spec import TrainSpec
+from saliency_bench.spec import LoadOptions, TrainSpec
 from saliency_bench.synthetic.causal.dataset import open_training
 
 GRID = (1, 8, 12)
@@ -47,15 +47,41 @@ def test_it_is_added_to_the_loss_of_the_maps():
 
 
 @pytest.mark.parametrize("mode", ["TAV", "AV", "TV"])
-def test_alone_the_maps_are_made_from_sight(mode):
-    model, batch, target = windows(mode, **{"grounding.alone": True})
+@pytest.mark.parametrize("alone", [True, False])
+def test_alone_the_maps_are_made_from_sight(mode, alone):
+    model, batch, target = windows(mode, **{"grounding.alone": alone})
     model.eval()
     other = replace(batch, captions=batch.captions and ["a red star", "a blue cross"],
                     audio=None if batch.audio is None else batch.audio.flip(0))
-    assert torch.equal(model(batch), model(other))
+    one, two = (model.network.conditions(b).tokens for b in (batch, other))
+    assert torch.equal(one, two) is alone
     model.train().loss(batch, target).backward()
-    encoders = {"visual", "audio", "text"} & set(dict(model.network.named_children()))
-    assert encoders | {"denoiser"} <= reached(model)
+    assert {"T": {"text"}, "A": {"audio"}}[mode[0]] | {"visual", "denoiser"} <= reached(model)
+
+
+def test_alone_needs_lessons_something_that_points_and_no_maps(tmp_path):
+    model, batch, target = windows("TV", **{"grounding.alone": True})
+    with pytest.raises(UserError, match="expected a training set with lessons, such as avt-causal, found none"):
+        model.train().loss(batch, replace(target, lessons=None))
+    for mode, options in (("TA", {}), ("V", {}), ("TAV", {"sitr.fusion": "repeat-add"}),
+                          ("TAV", {"audio.response": "none"})):
+        with pytest.raises(UserError, match="expected a mode with V in which words and sounds respond to places"):
+            TAVDiffModel.create(mode, "nano", {"grounding.alone": True, **options})
+    with pytest.raises(UserError, match=r"grounding\.alone has no effect with grounding\.weight = 0"):
+        TAVDiffModel.create("TAV", "nano", {"grounding.alone": True, "grounding.weight": 0})
+    weights = tmp_path / "encoders.safetensors"
+    model.save(weights, {})
+    with pytest.raises(UserError, match=r"encoders.safetensors: expected weights whose maps follow words and sound"):
+        TAVDiffModel.load(LoadOptions("TV", weights))
+
+
+@pytest.mark.parametrize("mode", ["TAV", "TV"])
+def test_the_loss_of_a_batch_is_the_mean_over_its_parts(mode):
+    model, batch, target = windows(mode)
+    model.eval()
+    whole = model.loss(batch, target)
+    parts = [model.loss(batch.part(rows), target.part(rows)) for rows in (slice(0, 1), slice(1, 2))]
+    assert torch.stack(parts).mean().item() == pytest.approx(whole.item(), rel=1e-5)
 
 
 def test_random_networks_are_near_chance_and_gradients_lead_below():
@@ -72,26 +98,20 @@ def test_random_networks_are_near_chance_and_gradients_lead_below():
 
 
 def test_pointing_rightly_costs_least():
-    """Of scores that single out one place, those at the named object's place have the least loss."""
-    class Told:
-        content, tokens = torch.ones(2, 1, dtype=torch.bool), None
-
-    class Network:
-        text = staticmethod(lambda captions: Told())
-
-    at = torch.tensor([[[-0.5, -0.5], [0.5, 0.5]]])
-    lessons = Lessons(at, ["first", "second"], torch.eye(2)[None], None, torch.zeros(1, 0, 2))
+    """Of scores that single out one place, those at the place of the meant object have the least loss."""
+    at = on_grid(torch.tensor([[[-0.5, -0.5], [0.5, 0.5]]]), GRID)
 
     def loss(first, second):
-        network = Network()
-        network.sitr = lambda: None
-        network.sitr.config = type("Config", (), {"fusion": "sitr"})
-        network.sitr.scores = lambda *_: 9 * torch.stack([on_grid(at, GRID)[0, first],
-                                                          on_grid(at, GRID)[0, second]])[:, None, None]
-        return grounding_loss(network, torch.zeros(1, 96, 1), GRID, lessons).item()
+        return pointing_loss(9 * at[:, [first, second]], at, torch.eye(2)[None], 0.3).mean().item()
 
-    right = loss(0, 1)
-    assert right < loss(0, 0) < loss(1, 0) and right < loss(1, 1)
+    assert loss(0, 1) < min(loss(0, 0), loss(1, 1)) and max(loss(0, 0), loss(1, 1)) < loss(1, 0)
+
+
+def test_words_that_tell_nothing_cost_least_where_all_objects_answer_alike():
+    at = on_grid(torch.tensor([[[-0.5, -0.5], [0.5, 0.5]]]), GRID)
+    even, one = at.sum(1, keepdim=True), at[:, :1]
+    target = torch.full((1, 1, 2), 0.5)
+    assert pointing_loss(9 * even, at, target, 0.3) < pointing_loss(9 * one, at, target, 0.3)
 
 
 def test_points_are_read_between_the_cells():
@@ -104,4 +124,5 @@ def test_points_are_read_between_the_cells():
                           (weights.unflatten(-1, GRID[1:]).sum(-1) @ rows)], -1)
     assert middle[0, 1:] == pytest.approx(places[0, 1:], abs=1e-5)
     assert middle[0, 0] == pytest.approx(torch.stack([columns[0], rows[0]]), abs=1e-5)
+    assert on_grid(torch.tensor([[[5.0, -5.0]]]), GRID)[0, 0].unflatten(0, GRID[1:])[0, 11] == 1
     assert on_grid(places, (2, 8, 12)) == pytest.approx(weights.repeat(1, 1, 2) / 2)

@@ -83,7 +83,7 @@ def test_held_out_frames_have_a_truth():
     with pytest.raises(UserError, match="is held out, and no frame of it has a density"):
         blind[0]
     few = HeldOut(replace(dataset, samples=_Blind(dataset.samples, 1)), model, half)
-    assert all(truth.density.any() for _, truth in (few[i] for i in range(len(few))))
+    assert all(truth.density.any() for _, truth, _ in (few[i] for i in range(len(few))))
 
 
 class _Blind:

@@ -176,12 +176,12 @@ class DenoiserConfig(Section):
 
 
 class GroundingConfig(Section):
-    """An auxiliary loss of trainings on sets whose gaze has known causes; see grounding.py.
+    """An auxiliary loss of trainings whose windows come with lessons; see grounding.py.
 
     weight : its factor beside the loss of the maps; 0 leaves it out
     places : factor within it on pointing among all places, beside pointing among the objects
-    alone  : words and sounds do nothing but point, and the maps are made from sight: encoders that are learned so
-             favour no way of bringing text, sound and sight together
+    alone  : words and sounds do nothing but point, and the maps are made from sight.  For encoders that other trainings
+             take over: such weights are loaded by none but those
     """
 
     weight: NonNegativeFloat = 0.0
@@ -243,7 +243,8 @@ class TAVDiffConfig(Section):
 
     def describe(self) -> dict[str, Any]:
         """The network as nested plain values that `parse` reads back, with every default written out."""
-        return json.loads(self.model_dump_json(exclude_none=True, exclude={"training"}))
+        unused = {"grounding"} if self.grounding == GroundingConfig() else set()  # networks from before it had a name
+        return json.loads(self.model_dump_json(exclude_none=True, exclude={"training"} | unused))
 
 
 def _multiples(field: str, values: tuple[int, ...], of: str, unit: int) -> None:

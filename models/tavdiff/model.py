@@ -16,7 +16,7 @@ from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import LoadOptions, WindowBatch, Windows
 from saliency_bench.models.network_model import NetworkModel
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
-from saliency_bench.models.tavdiff.grounding import can_be_grounded
+from saliency_bench.models.tavdiff.grounding import grounded
 from saliency_bench.models.tavdiff.network import MODES, TAVDiff
 from saliency_bench.models.tavdiff.presets import HERE, load_preset, parse, presets
 from saliency_bench.models.tavdiff.weights import load_weights, save_weights
@@ -52,6 +52,15 @@ class TAVDiffModel(NetworkModel):
         """A model to be trained: a preset with dotted fields replaced, encoders from the files it names."""
         config = load_preset(preset, options)
         return cls(TAVDiff(config, mode), config, mode)
+
+    @classmethod
+    def load(cls, options: LoadOptions) -> Self:
+        model = super().load(options)
+        if model.config.grounding.alone:
+            raise UserError(f"{options.weights or cls.name}: expected weights whose maps follow words and sound, found "
+                            "some trained with grounding.alone; start a training from their encoders (train --init "
+                            "FILE --init-parts visual,audio,text)")
+        return model
 
     @classmethod
     def presets(cls) -> list[str]:
@@ -97,9 +106,8 @@ class TAVDiffModel(NetworkModel):
         return self.network.loss(batch, target.density, target.lessons)
 
     @property
-    def learns_causes(self) -> bool:
-        """Whether the loss reads what is known of windows beside their gaze (`Target.lessons`)."""
-        return self.config.grounding.weight > 0 and can_be_grounded(self.network)
+    def reads_lessons(self) -> str:
+        return grounded(self.network) if self.config.grounding.weight else ""
 
     def responses(self, clip: Clip, frame: int) -> tuple[list[str], np.ndarray, list[bool]]:
         """What each word of the caption answers to at a frame: words, maps (words, h, w), and which one is chosen."""

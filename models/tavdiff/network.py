@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saliency_bench.data.clip import MODALITIES
-from saliency_bench.data.lesson import Lessons
-from saliency_bench.data.target import resize_density
+from saliency_bench.data.target import Lessons, resize_density
 from saliency_bench.errors import UserError
 from saliency_bench.models.adapter import WindowBatch
 from saliency_bench.models.diffusion import Diffusion, noise_of, training_draw
@@ -28,12 +27,12 @@ from saliency_bench.models.encoders.text import TextEncoder, TextFeatures, WordT
 from saliency_bench.models.tavdiff.conditions import Conditions, Packer
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
 from saliency_bench.models.tavdiff.denoisers import MapTransformer
-from saliency_bench.models.tavdiff.grounding import can_be_grounded, grounding_loss
-from saliency_bench.models.tavdiff.sitr import SITR
+from saliency_bench.models.tavdiff.grounding import grounded, grounding_loss
+from saliency_bench.models.tavdiff.sitr import SITR, Grid
 from saliency_bench.models.tavdiff.sound_response import SoundResponse
 from saliency_bench.models.tavdiff.unet import UNet
 
-Seen = tuple[Tensor, tuple[int, int, int]]
+Seen = tuple[Tensor, Grid]  # visual tokens (B, N, channels) and where they are
 MODES = ("TAV", "AV", "TV", "TA", "V")
 
 
@@ -75,6 +74,10 @@ class TAVDiff(nn.Module):
             if "V" in mode and c.audio.response == "residual":
                 self.respond = SoundResponse(channels, inputs["audio"], audio_tokens, c.sitr.width, reference,
                                              c.denoiser.position_base)
+        if c.grounding.alone and not (grounded(self) and {*grounded(self), "V"} == set(mode)):
+            raise UserError("grounding.alone: expected a mode with V in which words and sounds respond to places, "
+                            f"found tavdiff({mode}) with sitr.fusion = {c.sitr.fusion} and audio.response = "
+                            f"{c.audio.response}; leave it out")
         # The response scales visual tokens, which a norm after it would undo: there SITR normalises its values.
         normalise = [k for k in inputs if c.denoiser.token_norm and not (k == "visual" and "T" in mode)]
         self.pack = Packer(inputs, c.denoiser.width, reference, c.denoiser.position_base, audio_tokens,
@@ -152,7 +155,7 @@ class TAVDiff(nn.Module):
         """Mean squared error between the map and its prediction from a noised one (Algorithm 1, eq. 8).
 
         density  : (B, h, w), any positive scale; resized to the map size and divided by its maximum
-        lessons  : what is known of the windows beside their gaze, for the loss of grounding.py
+        lessons  : which objects words and sounds mean, for the loss of grounding.py, which is added
         noise, t : (B, H, W) and (B,) in 0..999; where they are not given each window's seed draws its own
         Windows whose density is zero everywhere have no target and are left out of the mean.
         """
@@ -162,14 +165,18 @@ class TAVDiff(nn.Module):
         drawn_t, drawn_noise = training_draw(batch.seeds, size, signal.device)
         t, noise = drawn_t if t is None else t, drawn_noise if noise is None else noise
         t, noise = t.to(signal.device), noise.to(signal)
+        self._require(batch)
         seen = self.see(batch) if "V" in self.mode else None
-        grounding, grounded = self.config.grounding, 0.0
-        if grounding.weight and lessons is not None and seen is not None and can_be_grounded(self):
-            grounded = grounding.weight * grounding_loss(self, *seen, lessons, grounding.places)
+        grounding, pointing = self.config.grounding, 0.0
+        if grounding.weight and lessons is not None and seen is not None:
+            pointing = grounding.weight * grounding_loss(self, *seen, lessons, grounding.places)
+        elif grounding.alone and self.training:
+            raise UserError("grounding.alone: expected a training set with lessons, such as avt-causal, found none; "
+                            "leave it out")
         prepared = self.denoiser.prepare(self.conditions(batch, resize_density(density, size), seen))
         predicted = self._activate(self.denoiser(*self.diffusion.noised(signal, noise, t), prepared))
         error = (predicted - signal).square().flatten(1).mean(1)
-        return (error * valid).sum() / valid.sum().clamp_min(1) + grounded
+        return (error * valid).sum() / valid.sum().clamp_min(1) + pointing
 
     @torch.no_grad()
     def sample(self, batch: WindowBatch, steps: int | None = None, noise: Tensor | None = None) -> Tensor:

@@ -42,6 +42,7 @@ _UNREAD: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {
     ("sitr", "fusion"): {"sitr": ("sentence",), "concatenate": _NO_CHOICE, "repeat-add": _NO_CHOICE,
                          "repeat-average": _NO_CHOICE},
     ("sitr", "train_selection"): {"rank": ("truth_resize",)},
+    ("grounding", "weight"): {0.0: ("places", "alone")},
 }
 
 

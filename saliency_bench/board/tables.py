@@ -22,8 +22,8 @@ from saliency_bench.report.worth import LEGEND, gains_of, share
 
 LEVEL = "°"
 # Of boards that have a row whose budget is known; the last of diffusion models.
-BUDGET = ("preset", "training windows", "signal scale, steps")
-BUDGET_CSV = {"preset": "preset", "training windows": "windows", "causes told": "causes",
+BUDGET = ("preset", "training windows", "lessons", "signal scale, steps")
+BUDGET_CSV = {"preset": "preset", "training windows": "windows", "lessons": "lessons",
               "signal scale": "signal_scale", "denoising steps": "steps"}
 
 
@@ -97,12 +97,13 @@ def _costs(row: Row) -> list[str]:
 
 
 def _budget(row: Row) -> list[str]:
-    """The preset and the training windows of a row; of a diffusion model also its signal scale and denoising steps."""
+    """The preset and the training windows of a row, and whether they came with lessons; of a diffusion model also its
+    signal scale and denoising steps.
+    """
     budget = budget_of(row)
     windows = f"{budget['windows']:,}" if "windows" in budget else ""
-    windows += " and causes" if budget.get("causes") else ""
     diffusion = f"{budget['signal_scale']:g}, {budget['steps']}" if "signal_scale" in budget else ""
-    return [md(str(budget.get("preset", ""))), windows, diffusion]
+    return [md(str(budget.get("preset", ""))), windows, "yes" if budget.get("lessons") else "", diffusion]
 
 
 def budget_of(row: Row) -> dict[str, Any]:

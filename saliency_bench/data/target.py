@@ -1,4 +1,4 @@
-"""What a training loss is told about windows: their truth, and how far the training is."""
+"""What a training loss is told about windows: their truth, lessons where there are some, how far the training is."""
 
 from __future__ import annotations
 
@@ -10,8 +10,63 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saliency_bench.data.lesson import Lessons
+from saliency_bench.data.lesson import Lesson
 from saliency_bench.data.truth import FrameTruth
+from saliency_bench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Lessons (`Lesson`) of B windows, all about O objects, with C sentences and S sounds.
+
+    places           : (B, O, 2)
+    sentences        : B C of them, those of a window in a row
+    sentence_targets : (B, C, O)
+    sounds           : (B, S, n) excerpts of the windows, None where the model hears nothing
+    sound_targets    : (B, S, O)
+    """
+
+    places: Tensor
+    sentences: list[str]
+    sentence_targets: Tensor
+    sounds: Tensor | None
+    sound_targets: Tensor
+
+    @staticmethod
+    def of(lesson: Lesson, sounds: Tensor | None) -> Lessons:
+        """One window's, with excerpts (S, n) of its sounds."""
+        def tensor(x: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.asarray(x, np.float32))[None]
+
+        return Lessons(tensor(lesson.places), list(lesson.sentences), tensor(lesson.sentence_targets),
+                       None if sounds is None else sounds[None], tensor(lesson.sound_targets))
+
+    @staticmethod
+    def stack(lessons: Sequence[Lessons]) -> Lessons:
+        """Those of many windows; raises `UserError` where their numbers differ."""
+        shapes = {(x.sentence_targets.shape[1:], x.sound_targets.shape[1:]) for x in lessons}
+        if len(shapes) > 1:
+            raise UserError("lessons: expected equal numbers of objects, sentences and sounds in all frames of a set, "
+                            f"found {', '.join(sorted(str([list(s) for s in shape]) for shape in shapes))}")
+        sounds = [x.sounds for x in lessons if x.sounds is not None]
+        return Lessons(torch.cat([x.places for x in lessons]), [s for x in lessons for s in x.sentences],
+                       torch.cat([x.sentence_targets for x in lessons]), torch.cat(sounds) if sounds else None,
+                       torch.cat([x.sound_targets for x in lessons]))
+
+    def to(self, device: str | torch.device) -> Lessons:
+        return Lessons(self.places.to(device), self.sentences, self.sentence_targets.to(device),
+                       None if self.sounds is None else self.sounds.to(device), self.sound_targets.to(device))
+
+    def part(self, rows: slice) -> Lessons:
+        """Some of the windows."""
+        each = self.sentence_targets.shape[1]
+        chosen = [s for i in range(len(self.places))[rows] for s in self.sentences[i * each:(i + 1) * each]]
+        return Lessons(self.places[rows], chosen, self.sentence_targets[rows],
+                       None if self.sounds is None else self.sounds[rows], self.sound_targets[rows])
+
+    def mirrored(self) -> Lessons:
+        """With left and right exchanged."""
+        return replace(self, places=self.places * self.places.new_tensor([-1.0, 1.0]))
 
 
 @dataclass(frozen=True)
@@ -21,8 +76,8 @@ class Target:
     density   : (B, h, w) float32, any positive scale; zero everywhere where there is none
     fixations : (B, h, w) bool, True where at least one observer fixated
     progress  : share of the training that is done, 0 to 1, for losses that change with it
-    lessons   : what is known of the windows beside where people looked, see lesson.py; None where nothing is, and for
-                models that do not learn from it
+    lessons   : which objects words and sounds mean in the windows; None where that is not known, and for models that do
+                not read it
     """
 
     density: Tensor

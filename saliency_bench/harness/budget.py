@@ -12,7 +12,7 @@ def budget(model: Any, parameters: int | None) -> dict[str, Any]:
     """What is known of a loaded model of so many `parameters`, in plain values; what is not known is left out.
 
     windows      : training windows that the weights have seen
-    causes       : True where some of them came with the causes of their gaze, which no test shows
+    lessons      : True where some of them came with lessons: which objects words and sounds mean
     preset       : name of the network's preset
     signal_scale : of a diffusion model, s in x_t = sqrt(abar_t) s x0 + sqrt(1 - abar_t) eps
     steps        : of a diffusion model, denoising steps a map
@@ -20,8 +20,8 @@ def budget(model: Any, parameters: int | None) -> dict[str, Any]:
     config = getattr(model, "config", None)
     diffusion = getattr(config, "diffusion", None)
     windows = None if getattr(model, "unknown_training", False) else getattr(model, "windows_seen", None)
-    causes = getattr(model, "causes_told", False) or None
-    known = {"windows": windows or None, "causes": causes, "parameters": parameters,
+    lessons = getattr(model, "had_lessons", False) or None
+    known = {"windows": windows or None, "lessons": lessons, "parameters": parameters,
              "preset": getattr(config, "preset", "") or None}
     if getattr(diffusion, "objective", "") == "diffusion":
         known |= {"signal_scale": getattr(diffusion, "signal_scale", None),

@@ -36,7 +36,7 @@ SCORING = (
     "harness.__init__", "harness.diagnose", "harness.evaluate", "harness.floor", "harness.grid", "harness.human",
     "harness.processes", "harness.record", "harness.results", "harness.run", "harness.score", "harness.store",
     "harness.studies",
-    "harness.summary", "harness.train", "harness.training_data", "harness.training_loop",
+    "harness.submission", "harness.summary", "harness.train", "harness.training_data", "harness.training_loop",
 )
 NOT_SCORING = (
     "__init__", "__main__", "api", "cli", "cli_data", "cli_leaderboard", "cli_models", "cli_options", "cli_study",
@@ -51,7 +51,7 @@ NOT_SCORING = (
 # Not scoring either, though scoring modules import them: they name, word, count, log and draw beside the scores.
 BESIDE = (
     "harness.budget", "harness.check_play", "harness.cost", "harness.identity", "harness.normal_form",
-    "harness.provenance", "harness.source_digest", "harness.strip", "harness.submission", "harness.training_log",
+    "harness.provenance", "harness.source_digest", "harness.strip", "harness.training_log",
 )
 
 

@@ -38,8 +38,7 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
     protocol, columns = request.scoring, added(registry.load("protocols", protocol_name), metrics)
     records = []
     for dataset in datasets:
-        model = registry.load("interface", "maps")(root, strict=strict)
-        model.densities = densities
+        model = registry.load("interface", "maps")(root, strict=strict, densities=densities)
         for sample in dataset:
             model.plan(sample.clip)
         model.require_some(dataset.names)

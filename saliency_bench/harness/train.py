@@ -263,7 +263,7 @@ def training_record(run: Run) -> dict[str, Any]:
     """What is kept beside the weights: data, settings, loss curves, hardware and time.
 
     `windows` is the number of training windows that the weights have seen, those of the weights they started from
-    included; `causes_told` stands where some of them came with what is known beside their gaze (`Target.lessons`).
+    included; `lessons` stands where some of them came with such (`Target.lessons`).
     """
     spec = run.spec
     seen = {fold_name(spec.dataset, spec.fold), *getattr(run.model, "trained_on", ())}
@@ -271,9 +271,9 @@ def training_record(run: Run) -> dict[str, Any]:
                        processes=run.processes.count, seconds=round(run.seconds, 1),
                        waiting=round(run.waited / max(run.seconds, 1e-9), 4))
     unknown = {"unknown_training": True} if getattr(run.model, "unknown_training", False) else {}
-    told = {"causes_told": True} if run.items.told or getattr(run.model, "causes_told", False) else {}
+    taught = {"lessons": True} if run.items.with_lessons or getattr(run.model, "had_lessons", False) else {}
     windows = getattr(run.model, "windows_seen", 0) + spec.steps * spec.batch
-    return {"trained_on": sorted(seen), **unknown, **told, "windows": windows, "spec": spec.model_dump(mode="json"),
+    return {"trained_on": sorted(seen), **unknown, **taught, "windows": windows, "spec": spec.model_dump(mode="json"),
             "loss_curve": curve(run.losses), **held_out_record(run), "provenance": facts}
 
 

@@ -22,8 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from saliency_bench import registry
 from saliency_bench.data.dataset import Dataset, Sample
-from saliency_bench.data.lesson import Lessons
-from saliency_bench.data.target import Target
+from saliency_bench.data.target import Lessons, Target
 from saliency_bench.data.truth import FrameTruth
 from saliency_bench.errors import UserError
 from saliency_bench.spec import TrainSpec
@@ -63,7 +62,7 @@ def epoch_windows(dataset: Dataset, share: float) -> int:
 
 
 class Item(NamedTuple):
-    """A window, its truth, and what else is known of it where the model learns from that."""
+    """A window, its truth, and the lesson of its frame where there is one and the model reads it."""
 
     batch: Any
     truth: FrameTruth
@@ -73,7 +72,7 @@ class Item(NamedTuple):
 class _Windows(TorchDataset):
     def __init__(self, dataset: Dataset, model: Any, spec: TrainSpec):
         self.dataset, self.window, self.spec = dataset, model.window, spec
-        self.taught = bool(getattr(model, "learns_causes", False))
+        self.reads = str(getattr(model, "reads_lessons", ""))
         self.split = hold_out(dataset, spec.validation)
         self.cut = registry.load("interface", "windows")
 
@@ -84,7 +83,10 @@ class _Windows(TorchDataset):
 
 
 class Items(_Windows):
-    """Windows to learn from: every video once an epoch in random order, at a random frame (`Window.inside`)."""
+    """Windows to learn from: every video once an epoch in random order, at a random frame (`Window.inside`).
+
+    An epoch of an endless set has videos of its own.
+    """
 
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
@@ -97,34 +99,34 @@ class Items(_Windows):
             truth = sample.truth.frame(frame)
             if truth.density.any():
                 item = self._item(sample, frame, truth, (self.spec.seed, 1, i))
-                if self.taught and sample.lesson is not None:
+                if self.reads and sample.lesson is not None:
                     item = item._replace(lesson=self._lesson(sample, frame, (self.spec.seed, 5, i)))
                 return mirrored(item) if self.spec.mirror and rng.random() < 0.5 else item
         raise UserError(f"{self.dataset.name}: found no frame with a density in {TRIES} draws")
 
     @property
-    def told(self) -> bool:
-        """Whether the model learns from what is known of the windows beside their gaze, and something is."""
+    def with_lessons(self) -> bool:
+        """Whether the windows come with lessons."""
         learned = self.split.learned
-        return self.taught and self.dataset.samples[learned[0] if len(learned) else 0].lesson is not None
+        return bool(self.reads) and self.dataset.samples[learned[0] if len(learned) else 0].lesson is not None
 
     def _lesson(self, sample: Sample, frame: int, seed: Sequence[int]) -> Lessons:
-        """What is known of a frame beside its gaze; its sounds are cut as the clip's own is."""
-        assert sample.lesson is not None
+        """The lesson of a frame; its sounds, if the model hears, are cut as the clip's own is."""
+        if sample.lesson is None:
+            raise ValueError(f"{sample.name} has no lesson")
         lesson, excerpts = sample.lesson(frame, np.random.default_rng(seed)), None
-        if "A" in self.spec.mode:
+        if "A" in self.reads:
             clips = [replace(sample.clip.only("A"), audio=audio) for audio in lesson.sounds]
             excerpts = torch.cat([self.cut(c, self.window, self.spec.seed).batch([frame]).audio for c in clips])
         return Lessons.of(lesson, excerpts)
 
     def _sample(self, i: int, other: np.random.Generator | None) -> Sample:
         """The video whose turn it is; with `other` any one, since that one seems to have no truth."""
-        if self.dataset.endless:
-            return self.dataset.samples[i]
-        learned = self.split.learned
-        epoch, place = divmod(i, len(learned))
-        chosen = _order(self.spec.seed, epoch, len(learned))[place] if other is None else other.integers(len(learned))
-        return self.dataset.samples[learned[int(chosen)]]
+        endless, learned = self.dataset.endless, self.split.learned
+        size = ENDLESS_EPOCH if endless else len(learned)
+        epoch, place = divmod(i, size)
+        chosen = int(_order(self.spec.seed, epoch, size)[place] if other is None else other.integers(size))
+        return self.dataset.samples[epoch * size + chosen if endless else learned[chosen]]
 
 
 def mirrored(item: Item) -> Item:
@@ -170,6 +172,9 @@ class Collate:
     def __call__(self, items: list[Item]) -> tuple[Any, Target]:
         batches, lessons = [item.batch for item in items], [i.lesson for i in items if i.lesson is not None]
         target = Target.stack([item.truth for item in items])
+        if lessons and len(lessons) < len(items):
+            raise UserError("lessons: expected one for every training video of a set or for none, found videos of both "
+                            "kinds; leave out either")
         if lessons:
             target = replace(target, lessons=Lessons.stack(lessons))
         return type(batches[0]).stack(batches), target

@@ -79,7 +79,8 @@ def info_text(name: str) -> str:
         lines.append(f"  preset         {preset}: {ours} parameters here")
     for mode, record in found["shipped"].items():
         lines.append(f"  shipped        {mode}: {record['name']}, {record['parameters']:,} parameters, trained on "
-                     f"{', '.join(record['trained_on'])} for {record['steps']:,} steps, {record['windows']:,} windows")
+                     f"{', '.join(record['trained_on'])} for {record['steps']:,} steps, {record['windows']:,} windows"
+                     f"{' with lessons' if record['lessons'] else ''}")
     return "\n".join(lines)
 
 

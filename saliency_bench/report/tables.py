@@ -160,7 +160,7 @@ def budget_text(budget: Mapping[str, Any]) -> str:
     scale 0.05, 1 denoising step".
     """
     windows = f"{budget['windows']:,} training windows" if "windows" in budget else "training windows not recorded"
-    windows += " and, in training, the causes of their gaze" if budget.get("causes") else ""
+    windows += " with lessons (which objects words and sounds mean)" if budget.get("lessons") else ""
     parts = [f"preset {budget['preset']}" if "preset" in budget else "",
              f"{short(budget['parameters'])} parameters" if "parameters" in budget else "", windows]
     text = ", ".join(filter(None, parts))

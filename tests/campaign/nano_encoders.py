@@ -3,15 +3,13 @@
     python -m tests.campaign.nano_encoders --windows 16000 --out runs/encoders [--install]
 
 They are those of a network of mode TAV whose maps are made from sight alone, while words and sounds learn to point at
-what they mean (`grounding.alone`): no way of bringing text, sound and sight together took part.  With --install they
-are written, without the rest of that network and in 8 bits, to where the studies look for them.
+what they mean (`grounding.alone`).  With --install they are written, without the rest of that network and in 8 bits,
+to where the studies look for them.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import nn
 from saliency_bench.harness.train import training_folder
 from saliency_bench.models.tavdiff.model import TAVDiffModel
 from saliency_bench.models.weights import save_weights
+from tests.campaign.train_nano import finished
 
 PRESET, MODE, DATASET = "nano", "TAV", "avt-causal"
 
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = [sys.executable, "-m", "saliency_bench", "train", "tavdiff", "--mode", MODE, "--preset", PRESET,
                "--dataset", DATASET, "--windows", str(asked.windows), "--seed", str(asked.seed), "--device", "cpu",
                "--workers", "0", "--out", str(asked.out), "--set", "grounding.alone=true"]
-    code = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+    code = finished(command)
     if code:
         return code
     weights = training_folder(asked.out, "tavdiff", PRESET, MODE, DATASET, asked.seed) / f"{PRESET}-{MODE}.safetensors"

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -34,6 +34,14 @@ from saliency_bench.models.weights import save_weights
 
 PRESET, DATASET = "nano", "avt-causal"
 LIMIT = 12_000_000  # bytes of all weights that come with the package
+
+
+def finished(command: Sequence[str], log: IO[str] | None = None) -> int:
+    """Exit code of a training with one thread, which after Ctrl-C is given the time to keep its state."""
+    # Not `run`, which would kill it.
+    with subprocess.Popen(command, stdout=log, stderr=None if log is None else subprocess.STDOUT,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}) as child:
+        return child.wait()
 
 
 class Training(NamedTuple):
@@ -81,10 +89,7 @@ class Campaign:
                    "0", "--out", str(self.out), "--windows", str(self.windows)]
         started = time.perf_counter()
         with open(log, "w") as file:
-            # Not `run`, which after Ctrl-C would kill the training before it has kept its state.
-            with subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT,
-                                  env={**os.environ, "OMP_NUM_THREADS": "1"}) as child:
-                code = child.wait()
+            code = finished(command, file)
         if code:
             said = log.read_text().strip().splitlines() or ["it said nothing"]
             raise UserError(f"{training}: training ended with exit code {code}: {said[-1]}")
@@ -144,7 +149,7 @@ def install(campaign: Campaign, asked: Iterable[Training], limit: int = LIMIT) -
         raise UserError(f"{campaign.out}: expected finished trainings of {campaign.windows:,} windows, found none; "
                         "train first")
     small = {t: _in_eight_bits(t, campaign.weights(t), campaign.out / "in-8-bits") for t in finished}
-    stays = {path for t in trainings() for path in _both(t.target) if path.is_file()}
+    stays = shipped()
     comes = {target: source for t in finished for target, source in zip(_both(t.target), _both(small[t]), strict=True)}
     sizes = {path: comes.get(path, path).stat().st_size for path in stays | set(comes)}
     if (total := sum(sizes.values())) > limit:
@@ -156,6 +161,11 @@ def install(campaign: Campaign, asked: Iterable[Training], limit: int = LIMIT) -
     for target, source in comes.items():
         write_atomic(target, source.read_bytes())
     return sorted(comes)
+
+
+def shipped() -> set[Path]:
+    """Every file of weights that comes with the package, those that studies start from included."""
+    return {path for folder in {t.target.parent for t in trainings()} for path in folder.glob("*") if path.is_file()}
 
 
 def _in_eight_bits(training: Training, source: Path, folder: Path) -> Path:

@@ -1,8 +1,10 @@
-"""What a scene of avt-causal teaches beside its gaze: of every object a sentence, and some sounds.
+"""Lessons of avt-causal's training clips: of every object a sentence, and some sounds, with the objects they mean.
 
 Each tells what is drawn for it, whatever the clip's own stratum tells; `SENTENCES` and `SOUNDS` say how often.  A shape
 without its colour ("a circle"), which no caption of the set says, teaches shapes: colours alone tell all objects apart.
-Words for a place leave all objects in that cell of the screen, and what tells nothing leaves all there are.
+Words for a place mean all objects in that cell of the screen alike, and what tells nothing means all there are.
+
+Weights depend on all of this: `spec.TRAINING_VERSION` is to be raised where it changes (tests/test_lessons.py).
 """
 
 from __future__ import annotations
@@ -31,17 +33,17 @@ def lesson(scene: Scene, frame: int, rng: np.random.Generator) -> Lesson:
     tones = rng.choice(list(SOUNDS), EACH, p=list(SOUNDS.values())).tolist()
     sources = rng.integers(OBJECTS, size=EACH).tolist()
 
-    said, heard = np.eye(OBJECTS), np.eye(OBJECTS)[sources]
+    meant, heard = np.eye(OBJECTS), np.eye(OBJECTS)[sources]
     for i, words in enumerate(told):
         if words == "place":
-            said[i] = (cells == cells[i]) / (cells == cells[i]).sum()
+            meant[i] = (cells == cells[i]) / (cells == cells[i]).sum()
         elif words == "neither":
-            said[i] = 1 / OBJECTS
+            meant[i] = 1 / OBJECTS
     heard[[tone == "nothing" for tone in tones]] = 1 / OBJECTS
 
     sounds = [Audio(RATE, partial(sound, replace(scene, tone=tone), i)) for tone, i in zip(tones, sources, strict=True)]
-    return Lesson(2 * positions / np.array(SIZE[::-1]) - 1, [_sentence(scene, i, w, frame) for i, w in enumerate(told)],
-                  said, sounds, heard)
+    sentences = [_sentence(scene, i, words, frame) for i, words in enumerate(told)]
+    return Lesson(2 * positions / np.array(SIZE[::-1]) - 1, sentences, meant, sounds, heard)
 
 
 def _sentence(scene: Scene, i: int, words: str, frame: int) -> str:
