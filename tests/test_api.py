@@ -199,7 +199,8 @@ def test_systems_lists_what_is_registered():
 
 
 def test_importing_the_package_its_metrics_or_its_commands_imports_no_torch():
-    code = ("import sys, saliency_bench, saliency_bench.cli, saliency_bench.metrics as m; assert 'torch' not in sys.modules; "
+    code = ("import sys, saliency_bench, saliency_bench.cli, saliency_bench.metrics as m; "
+            "assert 'torch' not in sys.modules; "
             "saliency_bench.UserError; m.METRICS['CC']; print('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -21,8 +21,14 @@ from saliency_bench.report.tables import chance, footnotes, short
 from saliency_bench.report.worth import LEGEND, gains_of, share
 
 LEVEL = "°"
-# Of boards that have a row whose budget is known; the last of diffusion models.
-BUDGET = ("preset", "training windows", "lessons", "signal scale, steps")
+# What rows had to learn with (harness/budget.py): a column stands where some row has something in it.
+BUDGET: dict[str, Callable[[dict[str, Any]], str]] = {
+    "preset": lambda budget: md(str(budget.get("preset", ""))),
+    "training windows": lambda budget: f"{budget['windows']:,}" if "windows" in budget else "",
+    "lessons": lambda budget: "yes" if budget.get("lessons") else "",
+    "signal scale, steps": lambda budget: (f"{budget['signal_scale']:g}, {budget['steps']}" if "signal_scale" in budget
+                                           else ""),
+}
 BUDGET_CSV = {"preset": "preset", "training windows": "windows", "lessons": "lessons",
               "signal scale": "signal_scale", "denoising steps": "steps"}
 
@@ -70,17 +76,17 @@ def about(protocol: str) -> str:
 
 def table(board: Board) -> str:
     """The board's table in Markdown."""
-    level, budgets = {m: board.level_with_best(m) for m in board.metrics}, any(map(budget_of, board.rows))
+    level, known = {m: board.level_with_best(m) for m in board.metrics}, [budget_of(row) for row in board.rows]
+    budgets = {head: shown for head, shown in BUDGET.items() if any(map(shown, known))}
     captured = any(row.captured for row in board.rows)
     heads = ["system", "kind", *board.metrics, "skill", *(["gain captured"] if captured else []), "videos",
-             *(BUDGET if budgets else ()), "parameters",
-             "MACs/frame", "ms/frame"]
+             *budgets, "parameters", "MACs/frame", "ms/frame"]
     body = []
     for row in board.rows:
         cells = [_cell(row, m) + (LEVEL if row.id in level[m] else "") for m in board.metrics]
         worth = [share(row.skill), *([share(row.captured)] if captured else [])]
         body.append([md(row.label), str(row.measured.notes.get("kind", "")), *cells, *worth,
-                     row.measured.n_videos, *(_budget(row) if budgets else ()), *_costs(row)])
+                     row.measured.n_videos, *(shown(budget_of(row)) for shown in budgets.values()), *_costs(row)])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
 
 
@@ -94,16 +100,6 @@ def _costs(row: Row) -> list[str]:
     cost = cost_of(row)
     sizes = ["" if cost.get(k) is None else short(cost[k]) for k in ("parameters", "macs")]
     return [*sizes, number(row.measured.ms_per_frame, ".1f", "")]
-
-
-def _budget(row: Row) -> list[str]:
-    """The preset and the training windows of a row, and whether they came with lessons; of a diffusion model also its
-    signal scale and denoising steps.
-    """
-    budget = budget_of(row)
-    windows = f"{budget['windows']:,}" if "windows" in budget else ""
-    diffusion = f"{budget['signal_scale']:g}, {budget['steps']}" if "signal_scale" in budget else ""
-    return [md(str(budget.get("preset", ""))), windows, "yes" if budget.get("lessons") else "", diffusion]
 
 
 def budget_of(row: Row) -> dict[str, Any]:
@@ -130,7 +126,7 @@ def csv_text(board: Board) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     stable = {s["metric"]: s["ranks"] for s in board.stability}
-    budgets = BUDGET_CSV if any(map(budget_of, board.rows)) else {}
+    budgets = {head: key for head, key in BUDGET_CSV.items() if any(key in budget_of(row) for row in board.rows)}
     heads = ["system", "mode", "label", "kind", "reference", "dataset", "split", "protocol", "weights", "zero shot"]
     for metric in board.metrics:
         heads += [metric, f"{metric} low", f"{metric} high", f"{metric} place", f"{metric} rank low",
