@@ -34,15 +34,17 @@ NASTY = "<script>alert(1)</script>|*_`$&%"
 
 
 def measured(model: str, quality: float | np.ndarray, *, seed: int = 0, mode: str = "AV", dataset: str = "toy",
-             n: int = 12, notes: dict | None = None, strata: dict | None = None, **spec) -> Measured:
+             n: int = 12, notes: dict | None = None, strata: dict | None = None, more: tuple[str, ...] = (),
+             **spec) -> Measured:
     """A row whose CC is about `quality` (of all videos, or of each), on videos whose difficulty all rows share."""
     quality = np.broadcast_to(quality, n)
     rng, luck = np.random.default_rng(7), np.random.default_rng(seed)
     hard = rng.normal(0, 0.05, n)
     rows = [{"video": f"v{v}", "frame": f, "SIM": 0.5 + 0.2 * (cc := quality[v] + hard[v] + luck.normal(0, 0.01)),
-             "CC": cc, "NSS": 3 * cc, "AUC-J": 0.7 + 0.2 * cc, "note": ""}
+             "CC": cc, "NSS": 3 * cc, "AUC-J": 0.7 + 0.2 * cc, **{metric: 2 - cc for metric in more}, "note": ""}
             for v, f in itertools.product(range(n), range(3))]
-    record = Record(RunSpec(model=model, mode=mode, dataset=dataset, manifest=spec.pop("manifest", "0"), **spec),
+    record = Record(RunSpec(model=model, mode=mode, dataset=dataset, manifest=spec.pop("manifest", "0"), metrics=more,
+                            **spec),
                     pd.DataFrame(rows), notes=notes or {}, strata=strata or {})
     made = {"made": "2026-01-02T03:04:05+00:00", "python": "3"}
     return Measured(Entry(**dump(summary(record)), made=made, ms_per_frame=3.0))

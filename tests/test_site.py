@@ -139,6 +139,18 @@ def test_boards_of_other_splits_and_contents_are_other_data_on_the_page():
     assert len(set(row["videos_of"] for row in rows)) == 3
 
 
+def test_columns_beside_the_headline_are_on_the_page():
+    data = page_data(boards([measured("a", 0.5, more=("KLD",)), measured("b", 0.4, seed=1, more=("KLD",)),
+                             measured("c", 0.3)]))
+    by_name = {metric["name"]: metric for metric in data["metrics"]}
+    assert list(by_name) == ["SIM", "CC", "NSS", "AUC-J", "KLD"] and by_name["KLD"]["better"] == "lower"
+    rows = {row["label"]: row for row in data["rows"] if row["source"] == "measured"}
+    assert rows["a(AV)"]["metrics"]["KLD"]["mean"] == pytest.approx(2 - rows["a(AV)"]["metrics"]["CC"]["mean"])
+    assert rows["a(AV)"]["metrics"]["KLD"]["rank"] == 1 and len(rows["a(AV)"]["videos"]["KLD"]) == 12
+    assert "KLD" not in rows["c(AV)"]["metrics"]
+    assert {c["metric"] for c in data["comparisons"]} == set(by_name)
+
+
 def test_measured_rows_of_a_published_set_stand_where_its_reported_ones_do():
     data = page_data(boards([measured("tavdiff", 0.6, dataset="DIEM"), measured("b", 0.5, dataset="DIEM"),
                              measured("a", 0.5, dataset="AVAD")]))

@@ -33,6 +33,12 @@ ABOUT = {
     "NSS": "The map's mean at fixated pixels, in standard deviations of the map: 0 is chance.",
     "AUC-J": "How well the map's values tell fixated pixels from the others (area under the ROC): chance is "
              "(n + 2) / (2 (n + 1)) for n fixated pixels.",
+    "IG": "Information gain over the centre prior, in bits a fixation: 0 says no more than the prior.",
+    "sAUC": "As AUC, against pixels fixated in other videos of the set: the centre prior is near chance, .5.",
+    "AUC-B": "As AUC, against pixels drawn at random: chance is .5.",
+    "AUC-rank": "Chance that a fixated pixel has a larger value than another one: .5 for a map that knows nothing.",
+    "KLD": "Divergence of the density from the map as a distribution: 0 is the same.",
+    "EMD": "How far mass has to be moved to turn the map into the density: 0 is the same.",
 }
 CAUSAL = ("avt-causal", "Made here: five objects move; one stands out, one sounds, the caption is about one. Where "
           "observers look follows a known law, so what each mode can know at best is known, too.")
@@ -45,15 +51,16 @@ def page_data(boards: Sequence[Board], clips: Sequence[dict[str, Any]] = ()) -> 
     systems = sorted({row["system"] for row in rows})
     return {
         "schema": SCHEMA, "title": "saliency-bench", "version": __version__,
-        "metrics": [{"name": m, "better": METRICS[m].better, "about": ABOUT[m]} for m in HEADLINE],
+        "metrics": [{"name": m, "better": METRICS[m].better, "about": ABOUT.get(m, METRICS[m].citation)}
+                    for m in dict.fromkeys((*HEADLINE, *(m for board in boards for m in board.metrics)))],
         "protocols": {b.columns or b.protocol: about(b.protocol).removeprefix(f"{b.protocol}: ").capitalize()
                       for b in sorted(boards, key=lambda b: b.columns)}
         | {PUBLISHED: "Numbers as papers print them. How each row was scored, as far as it is known, stands with it."},
         "kinds": KINDS, "statistics": list(STATISTICS), "datasets": _datasets(boards, rows), "rows": rows,
         "videos": {_videos_of(board, row): list(row.measured.videos.index) for board in boards for row in board.rows},
-        "comparisons": [c for board in boards for c in board.comparisons if c["metric"] in HEADLINE],
+        "comparisons": [c for board in boards for c in board.comparisons],
         "stability": [s | {"dataset": _key(board), "protocol": board.columns or board.protocol} for board in boards
-                      for s in board.stability if s["metric"] in HEADLINE],
+                      for s in board.stability],
         "cards": {name: card for name in systems if (card := _card(name)) is not None},
         "clips": list(clips),
     }
@@ -90,13 +97,14 @@ def _dataset(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 def _measured(board: Board, row: Row) -> dict[str, Any]:
     measured, notes, cost, entry = row.measured, row.measured.notes, cost_of(row), row.measured.entry
     spec, made = measured.spec, entry.made.made.date().isoformat()
-    videos = {m: [None if x != x else round(x, 6) for x in measured.videos[m]] for m in HEADLINE}
+    videos = {m: [None if x != x else round(x, 6) for x in measured.videos[m]] for m in board.metrics
+              if m in measured.videos}
     return {
         "id": row.id, "source": "measured", "system": spec.model, "label": row.label, "mode": spec.mode,
         "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": _key(board),
         "protocol": board.columns or board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
         "untrained": bool(notes.get("untrained")), "n_videos": measured.n_videos, "n_frames": entry.n_frames,
-        "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in HEADLINE}, 
+        "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in board.metrics},
         "skill": row.skill and row.skill.mean, "skill_interval": _ends(row.skill),
         "gain": row.captured and row.captured.mean, "gain_interval": _ends(row.captured),
         "gains": [gain_json(gain) for gain in row.gains],
