@@ -122,7 +122,7 @@ def test_every_other_window_is_mirrored_with_its_truth():
                     for m in (False, True))
     turned = 0
     for i in range(12):
-        (one, truth), (two, truth2) = plain[i], other[i]
+        (one, truth, _), (two, truth2, _) = plain[i], other[i]
         if torch.equal(one.frames, two.frames):
             assert np.array_equal(truth.density, truth2.density)
         else:
