@@ -60,7 +60,7 @@ def stated(results: Results, *studies: str) -> str:
     """What holds for every table of the grid, in a sentence or two; of these studies' where they differ in it."""
     f = results.facts
     lengths = {row.budget for study in studies for row in results.studies[study].rows}
-    which = "in every row" if lengths <= {1.0} else "times the length that the row says, 1 where it says none"
+    which = "in every row" if lengths <= {1.0} else "(times the row's length, where it names one)"
     plain = {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in f["settings"].items()}
     same = [f"{key} = {value}" for key, value in plain.items()]
     used = "".join(f", used with {key} = {value} unless the row says otherwise" for key, value in f["run"].items())
