@@ -56,9 +56,13 @@ def data_info(
         for problem in dataset.problems:
             say(f"  ! {problem}")
         if dataset.oracle is not None:
-            from saliency_bench.synthetic.causal.gaps import report
+            from saliency_bench.report.progress import Bar
+            from saliency_bench.synthetic.causal.gaps import balance, cue_gaps, oracle_gaps, table
 
-            say(report(dataset))
+            say(balance(dataset) + "\n")
+            with Bar("clips", err_console) as bar:  # minutes: every mode's best map of every frame
+                gaps = oracle_gaps(dataset, progress=bar)
+            say(table(gaps, cue_gaps(dataset)))
 
 
 @data_app.command("check")
