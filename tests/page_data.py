@@ -80,7 +80,7 @@ def _measured(dataset: str, systems: int, videos: int, rng: np.random.Generator)
         rows.append({**row, "id": f"{label}-{dataset}", "system": label, "label": label, "reference": True,
                      "mode": "TAV" if "TAV" in label else "", "kind": "floor" if label == "centre" else "",
                      "weights": "", "zero_shot": None, **NO_WORTH, "parameters": None, "macs": None,
-                     "ms_per_frame": None, "notes": [], "problems": [], "untrained": False})
+                     "ms_per_frame": None, "notes": [], "problems": [], "untrained": False, "lessons": False})
     return rows
 
 
@@ -100,7 +100,8 @@ def _system_row(dataset: str, i: int, videos: int, difficulty: np.ndarray, rng: 
         "id": f"{label}-{mode}-{dataset}-{i:04x}", "source": "measured", "system": name, "label": f"{label}({mode})",
         "mode": mode, "kind": ("re-implementation", "exact", "reconstruction")[i % 3], "reference": False,
         "dataset": dataset, "protocol": PROTOCOL, "weights": f"nano-{mode}@{i * 7919 % 65536:04x}",
-        "zero_shot": i % 4 == 1, "untrained": i % 10 == 9, "n_videos": videos, "n_frames": videos * 48,
+        "zero_shot": i % 4 == 1, "untrained": i % 10 == 9, "lessons": i % 6 == 2,
+        "n_videos": videos, "n_frames": videos * 48,
         "metrics": {m: {"mean": round(means[m], 4), "low": round(means[m] - half[m], 4), "rank": None,
                         "high": round(means[m] + half[m], 4)} for m in METRICS},
         **_worth(mode, round(0.5 + level, 3), videos), "parameters": int(10 ** rng.uniform(5, 8)), "device": "cpu",
@@ -138,7 +139,7 @@ def _reported(dataset: str, systems: int, rng: np.random.Generator) -> list[dict
         rows.append({
             "id": f"reported/{name}/table-1/{i}/{dataset}", "source": "reported", "system": name, "label": name.upper(),
             "mode": MODES[i % len(MODES)], "kind": "", "reference": False, "dataset": dataset, "protocol": REPORTED,
-            "weights": "", "zero_shot": None, "untrained": False, "n_videos": None, "n_frames": None,
+            "weights": "", "zero_shot": None, "untrained": False, "lessons": False, "n_videos": None, "n_frames": None,
             "metrics": metrics,
             **NO_WORTH, "parameters": int(10 ** rng.uniform(6, 8)), "macs": None, "ms_per_frame": None, "device": "",
             "notes": [], "problems": [], "doubts": ["Text and table disagree."] if i == 1 else [],

@@ -177,6 +177,15 @@ def test_skill_and_gain_stand_with_their_intervals_and_what_is_not_known_has_non
     assert "Gain by caption– of +0.131 CC" in tab.text_content("#measured-details")
 
 
+def test_a_row_says_that_its_windows_came_with_lessons(sites, open_):
+    site, tab = sites["small"], open_(sites["small"].url)
+    for row in measured(site):
+        assert ("with lessons" in tab.locator(f'tr[data-row="{row["id"]}"]').text_content()) is row["lessons"]
+    taught = next(row for row in measured(site) if row["lessons"] and not row["zero_shot"] and not row["untrained"])
+    tab.click(f'[id="row-{taught["id"]}"]')
+    assert "said which objects words and sounds mean" in tab.text_content("#measured-details")
+
+
 def test_doubts_of_reported_numbers_are_told(sites, open_):
     site = sites["small"]
     row = next(r for r in site.board["rows"] if r["doubts"])

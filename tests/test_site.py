@@ -196,3 +196,9 @@ def test_hostile_names_reach_the_page_as_data(tmp_path):
 def test_what_is_wrong_with_the_request_is_said_in_one_line(made, type_, tmp_path):
     refused(type_("leaderboard", "build", "--root", made, "--site", tmp_path, "--datasets", "nowhere"), "nowhere")
     refused(type_("leaderboard", "serve", tmp_path / "none"), "none")
+
+
+def test_the_page_says_whose_windows_came_with_lessons():
+    taught = measured("taught", 0.6, notes={"budget": {"preset": "nano", "windows": 100, "lessons": True}})
+    rows = {row["label"]: row for row in page_data(boards([taught, measured("plain", 0.5)]))["rows"]}
+    assert rows["taught(AV)"]["lessons"] is True and rows["plain(AV)"]["lessons"] is False

@@ -14,7 +14,7 @@ from saliency_bench.board.comparisons import STATISTICS
 from saliency_bench.board.page import SCHEMA, write_page
 from saliency_bench.board.reported import Table, doubts_of, papers, ranks
 from saliency_bench.board.reported import tables as reported_tables
-from saliency_bench.board.tables import about, cost_of
+from saliency_bench.board.tables import about, budget_of, cost_of
 from saliency_bench.data.catalogue import CATALOGUE, Entry
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
@@ -103,7 +103,8 @@ def _measured(board: Board, row: Row) -> dict[str, Any]:
         "id": row.id, "source": "measured", "system": spec.model, "label": row.label, "mode": spec.mode,
         "kind": notes.get("kind", ""), "reference": measured.reference, "dataset": _key(board),
         "protocol": board.columns or board.protocol, "weights": spec.weights, "zero_shot": notes.get("zero_shot"),
-        "untrained": bool(notes.get("untrained")), "n_videos": measured.n_videos, "n_frames": entry.n_frames,
+        "untrained": bool(notes.get("untrained")), "lessons": bool(budget_of(row).get("lessons")),
+        "n_videos": measured.n_videos, "n_frames": entry.n_frames,
         "metrics": {m: {**row.estimates[m], "rank": row.places[m]} for m in board.metrics},
         "skill": row.skill and row.skill.mean, "skill_interval": _ends(row.skill),
         "gain": row.captured and row.captured.mean, "gain_interval": _ends(row.captured),
@@ -142,7 +143,7 @@ def _reported(table: Table) -> list[dict[str, Any]]:
                 "id": f"reported/{table.paper}/table-{table.facts.number}/{name}/{dataset}", "source": "reported",
                 "system": row.system, "label": label, "mode": row.mode, "kind": "", "reference": False,
                 "dataset": dataset, "protocol": PUBLISHED, "weights": "", "zero_shot": None,
-                "untrained": False, "n_videos": None, "n_frames": None,
+                "untrained": False, "lessons": False, "n_videos": None, "n_frames": None,
                 "metrics": {m: {"mean": c.value, "low": None, "high": None, "rank": places[c] if ranked else None,
                                 "printed": c.printed} for m, c in cells.items()},
                 "skill": None, "skill_interval": None, "gain": None, "gain_interval": None, "gains": [],

@@ -57,6 +57,7 @@ function badges(row) {
   const words = [
     row.source === "reported" ? row.source_text : row.kind,
     row.untrained ? "untrained" : row.zero_shot ? "zero-shot" : null,
+    row.lessons ? "with lessons" : null,
   ].filter(Boolean);
   if (!words.length && !flags) return null;
   return el(

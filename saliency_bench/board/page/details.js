@@ -50,7 +50,9 @@ function trainingWords(row) {
   if (typeof row.zero_shot !== "boolean") return null;
   return row.zero_shot
     ? "zero-shot: these weights never saw this data set"
-    : "trained on this data set's training part";
+    : `trained on this data set's training part${
+        row.lessons ? ", with lessons: its windows said which objects words and sounds mean" : ""
+      }`;
 }
 
 function scoreTable(row, best) {
