@@ -5,7 +5,8 @@
 
 The first trains, one training after the other, the cheapest first, each as `saliency-bench train NAME --windows N`
 does it with one thread.  Started again it goes on where it stopped; started in two processes it is shared by them.
-Nothing is chosen by a loss: every training has the recipe of its preset but for the length, and the last weights are kept.
+Nothing is chosen by a loss: every training has the recipe of its preset, but for the length, and the last weights
+are kept.
 
 The second copies the finished weights to where the package looks for shipped ones.
 """
