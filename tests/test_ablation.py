@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 
 from saliency_bench.errors import UserError
 from saliency_bench.harness import grid, studies, training_data, training_loop
-from saliency_bench.harness.grid import ablate
+from saliency_bench.harness.grid import Strip, ablate
 from saliency_bench.harness.results import Cell, Results
 from saliency_bench.harness.studies import Ablation, plan
 from saliency_bench.models.tavdiff.config import TAVDiffConfig
@@ -25,8 +26,9 @@ from saliency_bench.models.tavdiff.presets import load_preset
 from saliency_bench.models.tavdiff.unet import UNet
 from saliency_bench.models.tavdiff.weights import load_weights
 from saliency_bench.models.weights import save_weights
+from saliency_bench.report import ablation_figures
 from saliency_bench.report.ablation import csv_text, latex, markdown, publish, table, write_tables
-from saliency_bench.report.ablation_figures import study_figure
+from saliency_bench.report.ablation_figures import strip_figure, study_figure
 from saliency_bench.spec import Ablations, Row, Start, Study
 from saliency_bench.synthetic.causal.dataset import open_test
 from tests.tavdiff_small import SMALL
@@ -383,6 +385,24 @@ def test_broken_results_are_named(tmp_path):
     (tmp_path / "scores.csv").unlink()
     with pytest.raises(UserError, match=r"scores\.csv"):
         Results.load(tmp_path)
+
+
+@pytest.mark.parametrize("study", [name for name, study in STUDIES.studies.items() if not study.axis])
+def test_titles_above_maps_do_not_run_into_each_other(study, tmp_path, monkeypatch):
+    maps = {row.label: np.zeros((4, 6)) for row in STUDIES.studies[study].rows}
+    boxes, close = [], ablation_figures.plt.close
+
+    def measured(figure):
+        figure.canvas.draw()
+        titles = [axis.title for axis in figure.axes if axis.get_title()]
+        boxes.extend(title.get_window_extent() for title in titles)
+        close(figure)
+
+    monkeypatch.setattr(ablation_figures.plt, "close", measured)
+    strip_figure([Strip("a red circle", None, np.zeros((4, 6)), maps)], tmp_path / "maps")
+    assert len(boxes) == 2 + len(maps)
+    for left, right in pairwise(boxes):
+        assert left.x1 < right.x0
 
 
 MEASURED = sorted(path.parent for path in Path(__file__).parents[1].glob("leaderboards/ablations/*/ablation.json"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from saliency_bench.harness.results import Results, Summary
 from saliency_bench.report.figures import MAP, drawn, plt
 
 SHOWN = ("CC", "NSS")
+TITLE = 18  # letters of a line above a map
 LINES = (("o", "-", "black"), ("s", "--", "0.35"), ("^", ":", "0.55"))
 
 
@@ -97,7 +99,7 @@ def strip_figure(clips: Sequence[Strip], path: Path) -> list[Path]:
                     axis.imshow(image, cmap=MAP, extent=(0, width, height, 0), interpolation="bilinear")
             line[0].text(0, height * 1.03, caption[:60], fontsize=5.5, va="top")
         for axis, title in zip(axes[0], ["frame", "truth", *labels], strict=True):
-            axis.set_title(title, fontsize=7)
+            axis.set_title(fill(title, TITLE), fontsize=6.5)
         return figure
 
     return drawn(draw, path)
