@@ -85,8 +85,7 @@ def oracle_gaps(dataset: Dataset, modes: Sequence[str] = MODES,
     scores: dict[str, list[dict[str, float]]] = {mode: [] for mode in modes}
     halves: dict[str, list[list[float]]] = {mode: [[], []] for mode in parts}
     floor = []
-    for done, sample in enumerate(dataset):
-        progress(done, len(dataset))
+    for done, sample in enumerate(dataset, 1):
         truth = _truth(sample.truth)
         some = dict(list(truth.items())[::HALVES_EVERY])
         floor.append(float(np.mean([cc(centre, t.density) for t in truth.values()])))
@@ -94,6 +93,7 @@ def oracle_gaps(dataset: Dataset, modes: Sequence[str] = MODES,
             scores[mode].append(best_scores(oracle, sample.name, truth))
             for k, half in enumerate(parts.get(mode, ())):
                 halves[mode][k].append(_mean_cc(half, sample.name, some))
+        progress(done, len(dataset))
     floor_mean, floor_error = _mean(floor)
     out = []
     for mode, oracle in oracles.items():
