@@ -12,6 +12,7 @@ import torch
 
 from saliency_bench.data.dataset import Dataset
 from saliency_bench.errors import UserError
+from saliency_bench.files import claimed
 from saliency_bench.harness import training_data, training_loop
 from saliency_bench.harness.processes import Processes
 from saliency_bench.harness.train import Wanted, train
@@ -271,6 +272,14 @@ def test_a_training_belongs_to_one_process_at_a_time(tmp_path):
         assert "\n" not in str(error.value)
 
     assert train(wanted(tmp_path, steps=2), again).new_steps == 2
+
+
+def test_a_complete_training_is_read_by_any_number_of_processes_at_once(tmp_path):
+    done = train(wanted(tmp_path, steps=2))
+    with claimed(done.weights.parent / ".lock", wait=False) as mine:
+        assert mine and train(wanted(tmp_path, steps=2)) == (done.weights, 2, 0)
+        with pytest.raises(UserError, match=r"other settings \(steps\)"):
+            train(wanted(tmp_path, steps=3))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

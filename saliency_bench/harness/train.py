@@ -118,6 +118,9 @@ def train(wanted: Wanted, progress: Report = lambda state: None, tell: Callable[
         changed = [k for k, v in spec.model_dump().items() if v != getattr(known, k)]
         raise UserError(f"{folder}: holds a training with other settings ({', '.join(changed)}); remove the folder, "
                         "give the same settings, or another --out or --seed")
+    weights = folder / f"{spec.preset}-{spec.mode}.safetensors"
+    if known is not None and weights.exists() and weights.with_suffix(".toml").exists():  # read, by any number at once
+        return Trained(weights, spec.steps, 0)
     processes = Processes(wanted.device, spec.precision)
     if spec.batch % processes.count:
         raise UserError(f"--batch {spec.batch}: expected a multiple of the {processes.count} processes")
@@ -136,7 +139,7 @@ def train(wanted: Wanted, progress: Report = lambda state: None, tell: Callable[
             if run.taken is not None:
                 tell(f"{wanted.init}: {run.taken}")
         processes.wait()
-        return _train(run, folder, folder / f"{spec.preset}-{spec.mode}.safetensors", wanted.workers, progress)
+        return _train(run, folder, weights, wanted.workers, progress)
 
 
 def training_folder(out: Path, model: str, preset: str, mode: str, dataset: str, seed: int, fold: int | None = None
