@@ -423,13 +423,43 @@ def test_the_models_file_is_what_the_grid_reads():
     assert Ablations.model_validate(STUDIES.model_dump()) == STUDIES
 
 
-def test_a_curve_is_drawn_to_the_same_bytes(tmp_path):
-    rows = tuple(Row(label=f"{line} {x}", line=line, x=x) for line in ("one", "many") for x in (1, 4, 16))
+def curve_of(rows: tuple[Row, ...]) -> Results:
+    """Made-up scores of lines that rise with x."""
     given = results()
     lines = given.scores[given.scores["row"] == "less"]
     scores = pd.concat([lines.assign(row=row.label, CC=lines["CC"] + 0.01 * (row.x or 0)) for row in rows])
     cells = {("s", row.label): Cell(1000, 600, 2.5 * (row.x or 0), "TAV", "run") for row in rows}
-    curve = Results({"s": Study(title="t", axis="denoising steps", rows=rows)}, given.facts, scores, cells)
+    return Results({"s": Study(title="t", axis="denoising steps", rows=rows)}, given.facts, scores, cells)
+
+
+def test_a_curve_is_drawn_to_the_same_bytes(tmp_path):
+    curve = curve_of(tuple(Row(label=f"{line} {x}", line=line, x=x) for line in ("one", "many") for x in (1, 4, 16)))
     first, second = (study_figure(curve, "s", tmp_path / name) for name in ("a", "b"))
     assert [p.suffix for p in first] == [".svg", ".pdf"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+def drawn_lines(study: Study, monkeypatch) -> list[list[str]]:
+    """The names of the lines in each panel of a study's curve, as they are drawn."""
+    panels: list[list[str]] = []
+    monkeypatch.setattr(ablation_figures, "drawn", lambda draw, path: panels.extend(
+        [container.get_label() for container in axis.containers] or [line.get_label() for line in axis.lines]
+        for axis in draw().axes) or [])
+    study_figure(replace(curve_of(study.rows), studies={"s": study}), "s", Path())
+    return panels
+
+
+@pytest.mark.parametrize("name", [name for name, study in STUDIES.studies.items() if study.axis])
+def test_every_line_of_a_study_is_in_its_curve(name, monkeypatch):
+    study = STUDIES.studies[name]
+    lines = list(dict.fromkeys(row.line for row in study.rows if row.line))
+    first, second, third = drawn_lines(study, monkeypatch)
+    assert first == second == lines
+    assert third == (lines[1:] if name == "budget" else lines)  # against the first at equal length, or the cost
+
+
+def test_lengths_of_training_are_compared_at_equal_length():
+    study = STUDIES.studies["budget"]
+    x = {row.label: row.x for row in study.rows}
+    others = [row for row in study.rows if row.line != study.rows[0].line]
+    assert len(others) == 16 and all(x[row.against] == row.x for row in others)

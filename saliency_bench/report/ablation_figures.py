@@ -7,6 +7,7 @@ Vector files (maps are pictures inside), in the style of all figures here; told 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -15,11 +16,14 @@ import numpy as np
 
 from saliency_bench.harness.grid import Response, Strip
 from saliency_bench.harness.results import Results, Summary
+from saliency_bench.metrics.stats import Interval
 from saliency_bench.report.figures import MAP, drawn, plt
 
 SHOWN = ("CC", "NSS")
 TITLE = 18  # letters of a line above a map
-LINES = (("o", "-", "black"), ("s", "--", "0.35"), ("^", ":", "0.55"))
+LINES = (("o", "-", "black"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.", "0.2"), ("v", "-", "0.7"))
+COLUMNS = 3  # of names above a curve
+BESIDE = 1.06  # lines stand beside each other, so that their intervals are told apart
 
 
 def study_figure(results: Results, study: str, folder: Path) -> list[Path]:
@@ -54,33 +58,47 @@ def _by_seed(results: Results, study: str, row: str, metric: str) -> list[float]
 
 
 def _curve(results: Results, study: str) -> Any:
+    """Scores by what a study varies; beside them the cost, or, of trainings of several lengths, the differences."""
     entry = results.studies[study]
     summaries = {s.label: s for s in results.summaries(study)}
     lines: dict[str, list[tuple[float, Summary]]] = {}
     for row in entry.rows:
         if row.x is not None:
             lines.setdefault(row.line, []).append((row.x, summaries[row.label]))
-    figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.0), gridspec_kw={"wspace": 0.42})
-    for (name, points), (mark, dash, shade) in zip(lines.items(), LINES, strict=False):
-        x = np.array([p for p, _ in points])
+    place = {row.label: row.x for row in entry.rows}
+    lengths = any(row.budget != 1 for row in entry.rows)
+    figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.3), layout="constrained")
+    for i, ((name, points), (mark, dash, shade)) in enumerate(zip(lines.items(), cycle(LINES), strict=False)):
+        aside = BESIDE ** (i - (len(lines) - 1) / 2)
+        x = aside * np.array([p for p, _ in points])
+        style = {"marker": mark, "ls": dash, "color": shade, "ms": 3.5, "lw": 1, "label": name}
         for axis, metric in zip(axes, SHOWN, strict=False):
-            mean, low, high = (np.array([getattr(s.metrics[metric], k) for _, s in points])
-                               for k in ("mean", "low", "high"))
-            axis.errorbar(x, mean, yerr=[mean - low, high - mean], marker=mark, ls=dash, color=shade, ms=3.5,
-                          capsize=2, lw=1, elinewidth=0.6, label=name)
-        axes[2].plot(x, [s.cell.ms_per_frame for _, s in points], marker=mark, ls=dash, color=shade, ms=3.5, lw=1,
-                     label=name)
-    for axis, label in zip(axes, (*SHOWN, f"ms/frame ({results.facts['device']})"), strict=True):
-        axis.set(xlabel=entry.axis, ylabel=label, xscale="log")
+            _with_intervals(axis, x, [s.metrics[metric] for _, s in points], style)
+        if not lengths:
+            axes[2].plot(x, [s.cell.ms_per_frame for _, s in points], **style)
+        elif equal := [(p, s.gains[SHOWN[0]]) for p, s in points if s.against and place[s.against] == p]:
+            _with_intervals(axes[2], aside * np.array([p for p, _ in equal]), [gain for _, gain in equal], style)
+    third = f"{SHOWN[0]} less that of\n{next(iter(lines))}" if lengths else f"ms/frame ({results.facts['device']})"
+    for axis, label in zip(axes, (*SHOWN, third), strict=True):
+        axis.set(ylabel=label, xscale="log")
         axis.set_xscale("log", base=2)
         ticks = sorted({row.x for row in entry.rows if row.x is not None})
         axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
         axis.minorticks_off()
         axis.grid(lw=0.3)
-    axes[2].set_ylim(bottom=0)
-    figure.legend(*axes[2].get_legend_handles_labels(), frameon=False, fontsize=7, loc="lower center", ncols=len(lines),
-                  bbox_to_anchor=(0.5, 0.93))
+    if lengths:
+        axes[2].axhline(0, color="black", lw=0.6)
+    else:
+        axes[2].set_ylim(bottom=0)
+    figure.supxlabel(entry.axis, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=7, loc="outside upper center",
+                  ncols=min(len(lines), COLUMNS))
     return figure
+
+
+def _with_intervals(axis: Any, x: np.ndarray, values: Sequence[Interval], style: dict[str, Any]) -> None:
+    mean, low, high = (np.array([getattr(v, k) for v in values]) for k in ("mean", "low", "high"))
+    axis.errorbar(x, mean, yerr=[mean - low, high - mean], capsize=2, elinewidth=0.6, **style)
 
 
 def strip_figure(clips: Sequence[Strip], path: Path) -> list[Path]:
