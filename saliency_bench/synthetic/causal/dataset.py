@@ -6,7 +6,7 @@ clips without end, drawn in memory.  Clip i of a split is a function of (seed, s
 
 What each clip's causes are is kept beside the layout (causes/avt-causal/<video>.json) for the oracles; no
 `Clip` carries it.  `Dataset.strata` says what words and tone of each clip tell, `Dataset.cues` changes one such cue to
-another object's.  `python -m saliency_bench.synthetic.causal.gaps` prints what each mode can know.
+another object's.  `saliency-bench data info avt-causal` prints what each mode can know.
 """
 
 from __future__ import annotations

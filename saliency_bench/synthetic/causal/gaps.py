@@ -17,7 +17,6 @@ from saliency_bench.data.dataset import Dataset
 from saliency_bench.data.truth import FrameTruth, Truth
 from saliency_bench.errors import UserError
 from saliency_bench.metrics import SCORES, cc, score_frame
-from saliency_bench.synthetic.causal.dataset import open_test
 from saliency_bench.synthetic.causal.law import CUES, TONES, WORDS
 from saliency_bench.synthetic.causal.oracle import Oracle, form_of
 
@@ -194,17 +193,3 @@ def _mean_cc(oracle: Oracle, name: str, truth: dict[int, FrameTruth]) -> float:
 def _mean(values: Sequence[float]) -> tuple[float, float]:
     spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
     return float(np.mean(values)), float(spread / np.sqrt(len(values)))
-
-
-def main() -> None:
-    """Print what each mode can know of the test split."""
-    try:
-        dataset = open_test()
-        print(f"{dataset.name}, {len(dataset)} test clips, content {dataset.manifest[:12]}")
-        print(balance(dataset), table(oracle_gaps(dataset), cue_gaps(dataset)), sep="\n\n")
-    except UserError as error:
-        raise SystemExit(f"Error: {error}") from None
-
-
-if __name__ == "__main__":
-    main()
