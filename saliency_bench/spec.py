@@ -246,12 +246,31 @@ class Row(_Spec):
 
 
 class Study(_Spec):
-    """Rows of one table; `paper` names the table or figure they answer, `axis` what a curve's x is."""
+    """Rows of one table; `paper` names the table or figure they answer, `axis` what a curve's x is.
+
+    Read with `lengths`, every row given is a line of trainings of these lengths (multiples of the grid's), which are
+    compared at equal length with those of its `against`, or of the last row.
+    """
 
     title: str
     paper: str = ""
     axis: str = ""
     rows: tuple[Row, ...] = Field(min_length=2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _at_every_length(cls, given: Any) -> Any:
+        if not (isinstance(given, dict) and "lengths" in given):
+            return given
+        rest = {k: v for k, v in given.items() if k != "lengths"}
+        rows, lengths = given.get("rows", ()), given["lengths"]
+        if not rows or not all("label" in row for row in rows):
+            return rest  # which is refused for that
+        reference = rows[-1]["label"]
+        return rest | {"rows": [
+            row | {"label": f"{row['label']}, x{x:g}", "line": row["label"], "x": x, "budget": x}
+            | ({} if row["label"] == reference else {"against": f"{row.get('against') or reference}, x{x:g}"})
+            for row in rows for x in lengths]}
 
     @model_validator(mode="after")
     def _refers_to_its_rows(self) -> Self:

@@ -455,11 +455,25 @@ def test_every_line_of_a_study_is_in_its_curve(name, monkeypatch):
     lines = list(dict.fromkeys(row.line for row in study.rows if row.line))
     first, second, third = drawn_lines(study, monkeypatch)
     assert first == second == lines
-    assert third == (lines[1:] if name == "budget" else lines)  # against the first at equal length, or the cost
+    assert third == (lines[:-1] if name == "budget" else lines)  # against the last at equal length, or the cost
+
+
+def test_rows_with_lengths_are_lines_of_trainings():
+    given = {"title": "t", "lengths": [0.5, 2], "rows": [{"label": "a", "mode": "V", "against": "b"}, {"label": "b"},
+                                                         {"label": "c"}]}
+    study = Study.model_validate(given)
+    assert [row.label for row in study.rows] == ["a, x0.5", "a, x2", "b, x0.5", "b, x2", "c, x0.5", "c, x2"]
+    assert study.rows[1] == Row(label="a, x2", mode="V", against="b, x2", line="a", x=2, budget=2)
+    assert study.rows[2].against == "c, x0.5" and study.rows[-1].against == ""
+    assert Study.model_validate(study.model_dump()) == study
+    for wrong, said in (({"rows": []}, "at least 2"), ({"rows": [{"mode": "V"}, {}]}, "label"), ({"lengths": [0, 1]},
+                        "greater than 0"), ({"lengths": [1, 1]}, "label of its own")):
+        with pytest.raises(ValueError, match=said):
+            Study.model_validate(given | wrong)
 
 
 def test_lengths_of_training_are_compared_at_equal_length():
     study = STUDIES.studies["budget"]
     x = {row.label: row.x for row in study.rows}
-    others = [row for row in study.rows if row.line != study.rows[0].line]
+    others = [row for row in study.rows if row.line != study.rows[-1].line]
     assert len({row.line for row in others}) == 5 and all(x[row.against] == row.x for row in others)

@@ -65,7 +65,7 @@ def _curve(results: Results, study: str) -> Any:
     for row in entry.rows:
         if row.x is not None:
             lines.setdefault(row.line, []).append((row.x, summaries[row.label]))
-    place = {row.label: row.x for row in entry.rows}
+    given = {row.label: row for row in entry.rows}
     lengths = any(row.budget != 1 for row in entry.rows)
     figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.3), layout="constrained")
     for i, ((name, points), (mark, dash, shade)) in enumerate(zip(lines.items(), cycle(LINES), strict=False)):
@@ -76,9 +76,11 @@ def _curve(results: Results, study: str) -> Any:
             _with_intervals(axis, x, [s.metrics[metric] for _, s in points], style)
         if not lengths:
             axes[2].plot(x, [s.cell.ms_per_frame for _, s in points], **style)
-        elif equal := [(p, s.gains[SHOWN[0]]) for p, s in points if s.against and place[s.against] == p]:
+        elif equal := [(p, s.gains[SHOWN[0]]) for p, s in points if s.against and given[s.against].x == p]:
             _with_intervals(axes[2], aside * np.array([p for p, _ in equal]), [gain for _, gain in equal], style)
-    third = f"{SHOWN[0]} less that of\n{next(iter(lines))}" if lengths else f"ms/frame ({results.facts['device']})"
+    third = f"ms/frame ({results.facts['device']})"
+    if lengths:
+        third = f"{SHOWN[0]} less that of\n{next(given[row.against].line for row in entry.rows if row.against)}"
     for axis, label in zip(axes, (*SHOWN, third), strict=True):
         axis.set(ylabel=label, xscale="log")
         axis.set_xscale("log", base=2)
