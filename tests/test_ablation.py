@@ -144,8 +144,8 @@ def test_studies_share_the_reference():
     references = {job.training for job in jobs
                   if job.training.mode == "TAV" and not job.row.train and job.row.budget == 1}
     assert len(references) == 3
-    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lessons; lengths of five rows; regression.
-    assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 2 + 5 * 3 + 1)
+    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lessons; lengths of six rows; regression.
+    assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 2 + 6 * 4 + 1)
     with pytest.raises(UserError, match=r"no study sound; it has modes, .*, and all"):
         plan(Ablation("tavdiff", studies=("sound",)), STUDIES)
 
