@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -356,6 +357,20 @@ def test_a_difference_that_the_seeds_could_have_made_is_none():
     assert "to more_1: no difference" in table(noisy(3, 0.2), "s")
     assert "no difference" not in table(noisy(3, 0.002), "s")
     assert "these seeds and videos do not tell" in markdown(noisy(3, 0.2), "s")
+
+
+def test_every_pair_of_a_small_study_has_its_difference():
+    given = results()
+    rows = (*given.studies["s"].rows, Row(label="third", train={"x": 2}))
+    third = given.scores[given.scores["row"] == "less"].assign(row="third", CC=lambda t: t["CC"] + 0.03)
+    three = replace(given, studies={"s": given.studies["s"].model_copy(update={"rows": rows})},
+                    scores=pd.concat([given.scores, third]),
+                    cells={**given.cells, ("s", "third"): given.cells["s", "less"]})
+    said = markdown(three, "s")
+    assert re.search(r"\| less +\| -0.100 \[-0.100, -0.100\] \| -0.030", said)
+    assert re.search(r"\| more_1 +\| +\| \+0.070", said)
+    assert "column" not in markdown(given, "s") and "column" not in markdown(replace(three, facts={**three.facts,
+                                                                                                   "seeds": 1}), "s")
 
 
 def test_one_seed_has_dashes_for_intervals_and_says_why(tmp_path):

@@ -115,6 +115,10 @@ class Results:
         """Mean over seeds of every video of a row: the metrics and `times`, by video."""
         return self._of(study, row).groupby("video", sort=False)[[*HEADLINE, "times"]].mean()
 
+    def difference(self, study: str, row: str, other: str, metric: str) -> Interval:
+        """Mean of `row` less that of `other`, paired by seed and video."""
+        return self._crossed(study, row, metric, other)
+
     def reference(self, label: str, metric: str = "CC") -> float | None:
         """The set's score of a reference row, None where there is none."""
         table = self._of("", label)

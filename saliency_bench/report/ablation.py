@@ -17,13 +17,14 @@ from saliency_bench.files import write_atomic
 from saliency_bench.harness.grid import Pictures
 from saliency_bench.harness.results import Results, Summary
 from saliency_bench.metrics import METRICS
-from saliency_bench.metrics.stats import LEAST
+from saliency_bench.metrics.stats import LEAST, Interval
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.report.ablation_figures import response_figure, strip_figure, study_figure
 from saliency_bench.report.cells import BEST, digits, estimate, interval, marked_md, marked_tex, number, tex
 
 ALIKE = "no difference"
 GAIN = "CC"  # the metric whose paired difference the table shows; the CSV has all
+MATRIX = range(3, 7)  # numbers of rows of which every pair is shown
 
 
 def publish(results: Results, pictures: Pictures, folder: Path) -> str:
@@ -88,8 +89,11 @@ def markdown(results: Results, study: str) -> str:
     """The study as a section: title, what holds, table, references."""
     entry = results.studies[study]
     answers = f" (cf. {entry.paper} of the paper)" if entry.paper else ""
-    lines = [f"# {entry.title}{answers}", "", stated(results, study), "", table(results, study), "",
-             references(results)]
+    lines = [f"# {entry.title}{answers}", "", stated(results, study), "", table(results, study), ""]
+    if len(entry.rows) in MATRIX and results.facts["seeds"] > 1:
+        lines += [f"{GAIN} of the row less that of the column, paired by seed and video, each interval by itself:", "",
+                  pairs(results, study), ""]
+    lines.append(references(results))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -104,6 +108,18 @@ def table(results: Results, study: str, plain: bool = False) -> str:
         body.append([row.label, *values, _gain(row), _by_seed(row),
                      number(row.skill, ".2f"), f"{row.cell.parameters:,}", f"{row.cell.ms_per_frame:.1f}"])
     return tabulate(body, heads, tablefmt="github", disable_numparse=True)
+
+
+def pairs(results: Results, study: str) -> str:
+    """Every row less every one below it: rows that are not told from the reference may be told from each other."""
+    labels = [row.label for row in results.studies[study].rows]
+    body = [[first, *(_signed(results.difference(study, first, second, GAIN)) if i < j else ""
+                      for j, second in enumerate(labels) if j)] for i, first in enumerate(labels[:-1])]
+    return tabulate(body, ["", *labels[1:]], tablefmt="github", disable_numparse=True)
+
+
+def _signed(value: Interval) -> str:
+    return estimate(value.mean, value.low, value.high, "+.3f")
 
 
 def references(results: Results) -> str:
@@ -178,8 +194,8 @@ def _interval(row: Summary, metric: str, bold: bool) -> str:
 def _gain(row: Summary) -> str:
     if not row.gains:
         return ""
-    mean, low, high, _ = row.gains[GAIN]
-    return f"{estimate(mean, low, high, '+.3f')} to {row.against}" + (f": {ALIKE}" if low <= 0 <= high else "")
+    gain = row.gains[GAIN]
+    return f"{_signed(gain)} to {row.against}" + (f": {ALIKE}" if gain.low <= 0 <= gain.high else "")
 
 
 def _by_seed(row: Summary) -> str:

@@ -1,9 +1,13 @@
 """Which rows of an ablation on avt-causal read and listen: `python -m tests.bench.reading FOLDER [--study text]`.
 
-FOLDER holds what `ablate` wrote (scores.csv, ablation.json).  For each cue: CC of a row less that of the oracle of
-sight, in the clips whose words (or tone) tell that cue alone, less the same in the clips whose words (or tone) tell
-nothing.  Other clips of the set are in both groups by the same law, so a row that neither reads nor listens has 0 up to
-chance; the row `oracle` says what was to be had.  Intervals are for other seeds and other clips at once.
+FOLDER holds what `ablate` wrote, with the study `modes` in it.  For each cue: CC of a row less that of the network that
+was trained without words (or without sound) from the same seed, in the 24 clips whose words (or tone) tell that cue
+alone, less the same in the 24 clips whose words (or tone) tell nothing; the other modality is balanced over both.  A
+row that neither reads nor listens has 0 up to chance.  Behind the interval, which is for other seeds and other clips
+at once, stand both parts: a row may also have a difference because it loses where nothing is told.
+
+Rows that see unequally well are not to be compared by this; the row `centre`, which sees nothing, shows how far chance
+takes them.  `oracle` is what was to be had.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,14 +27,22 @@ from saliency_bench.synthetic.causal.dataset import open_test
 from saliency_bench.synthetic.causal.law import CUES
 
 NOTHING = {"words": "neither", "tone": "nothing"}
-SIGHT, ALL = "oracle(V)", "oracle(TAV)"
+STRATUM = {"T": "words", "A": "tone"}
 
 
-def told_less_untold(values: pd.DataFrame, told: Mapping[str, str], cue: str, nothing: str) -> Interval:
+class Reading(NamedTuple):
+    """The difference, and the means of the clips that tell the cue and of those that tell nothing."""
+
+    difference: Interval
+    told: float
+    untold: float
+
+
+def told_less_untold(values: pd.DataFrame, told: Mapping[str, str], cue: str, nothing: str) -> Reading:
     """Mean over the clips that tell `cue` less that over those that tell nothing.
 
-    values : (seeds, clips); told : what each clip tells.  Both groups have to be of one size: with x about the mean of
-    both, the mean of 2x over the one and -2x over the other is the difference, and has its error.
+    values : (seeds, clips); told : what each clip tells.  Both groups have to be of one size: with x about its seed's
+    mean over both, the mean of 2x over the one and -2x over the other is the difference, and has its error.
     """
     given = pd.Series(told).reindex(values.columns)
     kept = values.loc[:, given.isin([cue, nothing])]
@@ -37,22 +50,48 @@ def told_less_untold(values: pd.DataFrame, told: Mapping[str, str], cue: str, no
     if sign.sum():
         raise ValueError(f"{cue}: expected as many clips that tell it as clips that tell nothing, found "
                          f"{(sign > 0).sum()} and {(sign < 0).sum()}")
-    return crossed_mean(2 * sign * (kept - kept.to_numpy().mean()))
+    means = [float(kept.loc[:, sign == side].to_numpy().mean()) for side in (1, -1)]
+    return Reading(crossed_mean(2 * sign * kept.sub(kept.mean(axis=1), axis=0)), *means)
 
 
-def readings(results: Results, study: str, strata: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Interval]]:
-    """`told_less_untold` by row and cue, the oracle of all modalities last."""
-    scores = results.scores
-    sight = scores[scores["row"] == SIGHT].set_index("video")["CC"]
-    rows = {row.label: scores[(scores["study"] == study) & (scores["row"] == row.label)]
+def readings(results: Results, study: str, strata: Mapping[str, Mapping[str, str]]
+             ) -> dict[str, dict[str, Reading | None]]:
+    """`told_less_untold` by row and cue, None where there is no network without that modality; references last."""
+    rows = {row.label: (row.mode or results.facts["mode"], _cc(results, study, row.label))
             for row in results.studies[study].rows}
-    rows["oracle"] = scores[scores["row"] == ALL]
-    out: dict[str, dict[str, Interval]] = {}
-    for label, mine in rows.items():
-        above = mine.pivot(index="seed", columns="video", values="CC") - sight
-        out[label] = {cue: told_less_untold(above, strata[kind], cue, NOTHING[kind])
-                      for cue, kind in ((cue, "words" if m == "T" else "tone") for cue, m in CUES.items())}
-    return out
+    modes = list(dict.fromkeys(mode for mode, _ in rows.values()))
+    own = {(mode, letter): _cc(results, "modes", mode.replace(letter, "")) for mode in modes for letter in STRATUM}
+    best = {(mode, letter): _cc(results, "", f"oracle({mode.replace(letter, '')})") for mode in modes
+            for letter in STRATUM}
+    widest = max(modes, key=len)
+    lines = {label: (mode, table, own) for label, (mode, table) in rows.items()}
+    lines["centre"] = (widest, _cc(results, "", "centre"), own)
+    lines |= {f"oracle({mode})": (mode, _cc(results, "", f"oracle({mode})"), best) for mode in modes}
+    return {label: {cue: _reading(table, without[mode, m], strata[STRATUM[m]], cue, m) if m in mode else None
+                    for cue, m in CUES.items()} for label, (mode, table, without) in lines.items()}
+
+
+def _reading(table: pd.DataFrame, without: pd.DataFrame, told: Mapping[str, str], cue: str, letter: str
+             ) -> Reading | None:
+    if table.empty or without.empty:
+        return None
+    if len(table) < len(without):  # a reference has no seeds
+        table = without * 0 + table.to_numpy()
+    return told_less_untold(table - without, told, cue, NOTHING[STRATUM[letter]])
+
+
+def _cc(results: Results, study: str, row: str) -> pd.DataFrame:
+    """(seeds, clips) of a row; empty where there is no such row."""
+    scores = results.scores
+    return scores[(scores["study"] == study) & (scores["row"] == row)].pivot(index="seed", columns="video", values="CC")
+
+
+def _text(found: Reading | None) -> str:
+    if found is None:
+        return "-"
+    mean, low, high, _ = found.difference
+    between = "" if np.isnan(low) else f" [{low:+.3f}, {high:+.3f}]"
+    return f"{mean:+.3f}{between} ({found.told:+.3f}, {found.untold:+.3f})"
 
 
 def main() -> None:
@@ -62,9 +101,9 @@ def main() -> None:
     asked = parser.parse_args()
     results, strata = Results.load(asked.folder), open_test().strata
     for study in asked.study.split(",") if asked.study else results.studies:
-        table = [[label, *(f"{i.mean:+.3f}" + ("" if np.isnan(i.low) else f" [{i.low:+.3f}, {i.high:+.3f}]")
-                           for i in by_cue.values())] for label, by_cue in readings(results, study, strata).items()]
-        print(f"{study}\n{tabulate(table, ['', *CUES], tablefmt='github', disable_numparse=True)}\n")
+        table = [[label, *map(_text, by_cue.values())] for label, by_cue in readings(results, study, strata).items()]
+        heads = [f"{cue} (told, untold)" for cue in CUES]
+        print(f"{study}\n{tabulate(table, ['', *heads], tablefmt='github', disable_numparse=True)}\n")
 
 
 if __name__ == "__main__":
