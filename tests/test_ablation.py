@@ -468,6 +468,7 @@ def drawn_lines(study: Study, monkeypatch) -> list[list[str]]:
 def test_every_line_of_a_study_is_in_its_curve(name, monkeypatch):
     study = STUDIES.studies[name]
     lines = list(dict.fromkeys(row.line for row in study.rows if row.line))
+    assert len(lines) <= len(set(ablation_figures.LINES))  # told apart
     first, second, third = drawn_lines(study, monkeypatch)
     assert first == second == lines
     assert third == (lines[:-1] if name == "budget" else lines)  # against the last at equal length, or the cost

@@ -21,7 +21,8 @@ from saliency_bench.report.figures import MAP, drawn, plt
 
 SHOWN = ("CC", "NSS")
 TITLE = 18  # letters of a line above a map
-LINES = (("o", "-", "black"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.", "0.2"), ("v", "-", "0.7"))
+LINES = (("o", "-", "black"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.", "0.2"), ("v", "-", "0.7"),
+         ("x", "--", "0.15"))
 COLUMNS = 3  # of names above a curve
 BESIDE = 1.06  # lines stand beside each other, so that their intervals are told apart
 
