@@ -250,16 +250,14 @@ def _steps_for(minutes: float, run: Run, workers: int) -> int:
 
 
 def _train(run: Run, folder: Path, weights: Path, workers: int, progress: Report) -> Trained:
-    """Go through the loop and write the weights with their record, unless all of it is there already."""
+    """Go through what is left of the loop and write the weights with their record."""
     before = run.resume(folder / "checkpoint.pt")
-    steps = run.spec.steps
-    if before < steps or not (weights.exists() and weights.with_suffix(".toml").exists()):
-        loop(run, folder, workers, progress)
-        if run.processes.first:
-            run.model.save(weights, training_record(run))
-            write_curve(folder, run.losses, run.checks)
-        run.processes.wait()
-    return Trained(weights, steps, steps - before)
+    loop(run, folder, workers, progress)
+    if run.processes.first:
+        run.model.save(weights, training_record(run))
+        write_curve(folder, run.losses, run.checks)
+    run.processes.wait()
+    return Trained(weights, run.spec.steps, run.spec.steps - before)
 
 
 def training_record(run: Run) -> dict[str, Any]:

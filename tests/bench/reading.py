@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from saliency_bench.errors import UserError
 from saliency_bench.harness.results import Results
 from saliency_bench.metrics.stats import Interval, crossed_mean
 from saliency_bench.synthetic.causal.dataset import open_test
@@ -76,7 +77,7 @@ def _reading(table: pd.DataFrame, without: pd.DataFrame, told: Mapping[str, str]
     if table.empty or without.empty:
         return None
     if len(table) < len(without):  # a reference has no seeds
-        table = without * 0 + table.to_numpy()
+        table = without * 0 + table.iloc[0]
     return told_less_untold(table - without, told, cue, NOTHING[STRATUM[letter]])
 
 
@@ -99,8 +100,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--study", default="")
     asked = parser.parse_args()
-    results, strata = Results.load(asked.folder), open_test().strata
-    for study in asked.study.split(",") if asked.study else results.studies:
+    try:
+        results = Results.load(asked.folder)
+    except UserError as error:
+        parser.error(str(error))
+    studies, strata = asked.study.split(",") if asked.study else list(results.studies), open_test().strata
+    if lacking := set(studies) - set(results.studies):
+        parser.error(f"no study {', '.join(sorted(lacking))}; {asked.folder} has {', '.join(results.studies)}")
+    for study in studies:
         table = [[label, *map(_text, by_cue.values())] for label, by_cue in readings(results, study, strata).items()]
         heads = [f"{cue} (told, untold)" for cue in CUES]
         print(f"{study}\n{tabulate(table, ['', *heads], tablefmt='github', disable_numparse=True)}\n")
