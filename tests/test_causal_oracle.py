@@ -14,6 +14,7 @@ from saliency_bench.data.density import density
 from saliency_bench.data.truth import fixation_map
 from saliency_bench.errors import UserError
 from saliency_bench.metrics import score_frame
+from saliency_bench.metrics.fixation import auc_shuffled
 from saliency_bench.synthetic.causal import law
 from saliency_bench.synthetic.causal.oracle import (
     Bank,
@@ -116,13 +117,14 @@ def test_a_place_leaves_the_objects_in_its_cell():
 
 def test_the_sharp_form_is_best_at_fixations_and_the_blurred_one_for_densities(bank):
     """Finding: a single map was called the best, while sharp posteriors had a higher NSS."""
+    forms = Oracle("AV", Path(), bank).forms
     scores: dict[str, list[dict[str, float]]] = {"density": [], "fixations": []}
     for index in range(24):
         scene, observing = scene_of(index), law.generators(5, "oracle", index)[2]
         points = law.draw_gaze(scene, observing)[:, 18]
         truth = density(points, law.SIZE, law.SIGMA), fixation_map(points, law.SIZE)
-        for form, best in Oracle("AV", Path(), bank).forms.items():
-            scores[form].append(score_frame(best.map(scene, 18), *truth))
+        for form, found in scores.items():
+            found.append(score_frame(forms[form].map(scene, 18), *truth))
     mean = {form: {m: np.mean([s[m] for s in found]) for m in found[0]} for form, found in scores.items()}
     assert {m: form_of(m) for m in mean["density"]} == {"SIM": "density", "CC": "density", "NSS": "fixations",
                                                         "AUC-J": "fixations"}
@@ -130,6 +132,22 @@ def test_the_sharp_form_is_best_at_fixations_and_the_blurred_one_for_densities(b
         other = "density" if form_of(metric) == "fixations" else "fixations"
         assert mean[form_of(metric)][metric] > mean[other][metric], metric
     assert mean["fixations"]["NSS"] - mean["density"]["NSS"] > 0.2
+
+
+@pytest.mark.parametrize("mode", ["V", "TAV"])
+def test_the_form_of_shuffled_auc_is_the_density_over_where_people_look_anyway(mode, bank):
+    """Finding: shuffled AUC was given the density of fixations, and less of what others fixate is better."""
+    forms = Oracle(mode, Path(), bank).forms
+    points = [law.draw_gaze(scene_of(index), law.generators(5, "oracle", index)[2])[:, 18] for index in range(150)]
+    fixated = np.array([fixation_map(p, law.SIZE) for p in points])
+    gains = []
+    for index, own in enumerate(fixated):
+        others = fixated.sum(0) - own
+        ratio, sharp = (auc_shuffled(forms[form].map(scene_of(index), 18), own, others * (own == 0))
+                        for form in ("ratio", "fixations"))
+        gains.append(ratio - sharp)
+    assert form_of("sAUC") == form_of("sAUC/mit") == "ratio" and form_of("IG") == "fixations"
+    assert np.mean(gains) > 2 * np.std(gains) / len(gains) ** 0.5
 
 
 def test_no_other_blur_has_a_higher_nss_or_log_likelihood_than_the_sharp_form(bank):

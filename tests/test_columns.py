@@ -16,6 +16,7 @@ from saliency_bench.columns import FIXATED, GRID_COLUMNS
 from saliency_bench.data.other_videos import other_videos
 from saliency_bench.data.truth import fixation_counts
 from saliency_bench.errors import UserError
+from saliency_bench.harness.evaluate import model_scorer, oracle_scorer
 from saliency_bench.harness.run import Request, run
 from saliency_bench.harness.store import Store
 from saliency_bench.metrics import METRICS, resize_like
@@ -47,6 +48,26 @@ class Dense(Blob):
 def records_of(tmp_path, dataset=None, model="blob", metrics=ASKED, protocol="av6-clean"):
     request = Request(model, ("V",), protocol, out=tmp_path, metrics=metrics)
     return run(request, [toy_dataset(4) if dataset is None else dataset])
+
+
+class Forms:
+    """An oracle whose third form no metric asks for."""
+
+    def __init__(self):
+        self.forms = {"density": Blob(1), "ratio": Blob(2), "unasked": None}
+
+    @staticmethod
+    def form_of(metric: str) -> str:
+        return "ratio" if metric == "sAUC" else "density"
+
+
+def test_an_oracle_has_every_metric_from_the_form_that_is_best_for_it():
+    dataset, protocol = toy_dataset(4), load_protocol("av6-clean", ("sAUC",))
+    others = other_videos(dataset)
+    found = oracle_scorer(Forms(), protocol, others=others)(dataset.samples[0])
+    density, ratio = (model_scorer(Blob(seed), "", protocol, others=others)(dataset.samples[0]) for seed in (1, 2))
+    assert (found["sAUC"] == ratio["sAUC"]).all() and (found["sAUC"] != density["sAUC"]).any()
+    assert all((found[metric] == density[metric]).all() for metric in HEADLINE)
 
 
 # ------------------------------------------------------------------ what was asked for

@@ -62,7 +62,8 @@ def held(board: Board) -> str:
     n = {(row.measured.n_videos, row.measured.entry.n_frames) for row in board.rows}
     counts = f"{n.pop()[0]:,} videos" if len(n) == 1 else "Rows differ in the number of videos or frames"
     return (f"{counts}. Mean over videos with its 95 % t interval over videos. {about(board.protocol)} Skill "
-            f"is {ORDER} from the centre prior (0) to the best that can be known from the mode (1), where it is known.")
+            f"is {ORDER} from the centre prior (0) to the best that can be known from the mode (1), where it is known; "
+            "skills of different modes are not to be compared.")
 
 
 def about(protocol: str) -> str:

@@ -76,7 +76,8 @@ class Dataset:
     training  : opens its training part, for what is fitted to it; raises `UserError` where there is none
     notes     : facts a table must state, e.g. {"sigma_px": 5.0, "observers": 24}; sigma_px is in pixels of the maps,
                 and {video: (vertical, horizontal)} where it is not one number for all
-    centre    : density (h, w) that best predicts every frame without looking, where the set's own is known
+    centre    : density (h, w) that best predicts the density of every frame without looking, where the set's own is
+                known; blurred as its densities are
     endless   : samples are drawn from a law without end; `names` is empty then and any index is a sample
     oracle    : mode -> model that knows the causes of the gaze; only for sets whose gaze is generated
     strata    : kinds of videos by attribute, {attribute: {video: value}}; scores are told apart by them

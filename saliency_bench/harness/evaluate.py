@@ -63,7 +63,8 @@ def model_scorer(model: Any, mode: str, protocol: Protocol, *, keep: Keep | None
 def oracle_scorer(oracle: Any, protocol: Protocol, *, keep: Keep | None = None,
                   progress: Callable[[int], None] = lambda n: None, others: OtherVideos | None = None) -> Scorer:
     """Score an oracle: every metric on the form of its map that is best for it (`oracle.forms`, `oracle.form_of`)."""
-    first, *rest = oracle.forms.items()
+    wanted = {oracle.form_of(metric) for metric in protocol.measured}
+    first, *rest = ((form, model) for i, (form, model) in enumerate(oracle.forms.items()) if not i or form in wanted)
     scorers = {first[0]: model_scorer(first[1], "", protocol, keep=keep, progress=progress, others=others),
                **{form: model_scorer(model, "", protocol, others=others) for form, model in rest}}
 

@@ -23,7 +23,7 @@ import saliency_bench
 from saliency_bench import registry
 from saliency_bench.harness.source_digest import dotted, source_digest
 
-REFERENCE_VERSIONS = {"oracle": 2, "human": 2}  # to be raised where such a row comes to mean something else
+REFERENCE_VERSIONS = {"oracle": 3, "human": 2}  # to be raised where such a row comes to mean something else
 
 PACKAGES = ("saliency_bench", "saliency_bench.models", "saliency_bench.baselines", "saliency_bench.leaderboards")
 

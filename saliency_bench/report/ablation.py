@@ -90,9 +90,15 @@ def markdown(results: Results, study: str) -> str:
     entry = results.studies[study]
     answers = f" (cf. {entry.paper} of the paper)" if entry.paper else ""
     lines = [f"# {entry.title}{answers}", "", stated(results, study), "", table(results, study), ""]
+    if len({results.cells[study, row.label].mode for row in entry.rows}) > 1:
+        lines += ["Skill is CC from the centre prior (0) to the oracle of the row's mode (1): it is not to be compared "
+                  "across modes.", ""]
     if len(entry.rows) in MATRIX and results.facts["seeds"] > 1:
         lines += [f"{GAIN} of the row less that of the column, paired by seed and video, each interval by itself:", "",
                   pairs(results, study), ""]
+    if entry.axis:
+        lines += [f"{GAIN} by {entry.axis}; of a line that is compared with another, its difference to that:", "",
+                  by_axis(results, study), ""]
     lines.append(references(results))
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -116,6 +122,25 @@ def pairs(results: Results, study: str) -> str:
     body = [[first, *(_signed(results.difference(study, first, second, GAIN)) if i < j else ""
                       for j, second in enumerate(labels) if j)] for i, first in enumerate(labels[:-1])]
     return tabulate(body, ["", *labels[1:]], tablefmt="github", disable_numparse=True)
+
+
+def by_axis(results: Results, study: str) -> str:
+    """A study with an axis at one glance: a line of rows, a column of x.
+
+    Difference to the row that a row is said to be compared with, where that one stands at the same x, else the value.
+    """
+    given = {row.label: row for row in results.studies[study].rows}
+    columns = sorted({row.x for row in given.values() if row.x is not None})
+    lines: dict[str, dict[float | None, str]] = {}
+    for summary in results.summaries(study):
+        row = given[summary.label]
+        other = given.get(row.against)
+        if other is not None and other.x == row.x:
+            lines.setdefault(f"{row.line}, less {other.line}", {})[row.x] = _signed(summary.gains[GAIN])
+        else:
+            lines.setdefault(row.line, {})[row.x] = estimate(*summary.metrics[GAIN][:3], digits(GAIN))
+    body = [[name, *(cells.get(x, "") for x in columns)] for name, cells in lines.items()]
+    return tabulate(body, ["", *(f"{x:g}" for x in columns)], tablefmt="github", disable_numparse=True)
 
 
 def _signed(value: Interval) -> str:

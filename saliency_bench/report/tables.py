@@ -139,7 +139,8 @@ def footnotes(records: Sequence[Scores]) -> list[str]:
         if "rule" in notes:
             lines.append(f"{label}: {notes['rule']}; sigma of the density {_pixels(notes['sigma_px'])}")
             if errors := notes.get("observers"):
-                said = ", ".join(f"{m} {math.sqrt(square):.3f}" for m, (square, _) in errors.items())  # type: ignore[attr-defined]
+                said = ", ".join(f"{m} {math.sqrt(square):.3f}" if square else f"{m} none found"
+                                 for m, (square, _) in errors.items())  # type: ignore[attr-defined]
                 lines.append(f"{label}: standard error from the choice of observers, in the intervals: {said}")
         if isinstance(fit := notes.get("nonlinearity"), dict):
             lines.append(f"{label}: IG of densities made of the maps, (1 - m) u^g / sum + m times the centre prior, by "

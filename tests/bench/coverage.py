@@ -1,9 +1,10 @@
 """How often 95 % intervals hold the true mean: `python -m tests.bench.coverage`.
 
 One table for means over videos: what `metrics.stats` gives beside the percentile bootstrap that it replaced, on the
-same samples.  One for means over seeds and videos, as ablations have them: what `crossed_mean` gives beside the
-interval over videos alone, the t interval over seeds, and a bootstrap that draws seeds and videos.
-Coverage is printed with the mean width of the interval; its own standard error is about .007 at .95.
+same samples.  One for shares, such as skill and gain captured.  One for means over seeds and videos, as ablations have
+them: what `crossed_mean` gives beside the interval over videos alone, the t interval over seeds, and a bootstrap that
+draws seeds and videos.  Coverage is printed with the mean width of the interval; its own standard error is about .007
+at .95.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from saliency_bench.metrics.stats import crossed_mean, mean_interval
+from saliency_bench.metrics.stats import crossed_mean, mean_interval, ratio_of_means
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 Ends = tuple[float, float]
@@ -31,12 +32,17 @@ def populations() -> dict[str, tuple[Draw, float]]:
         "beta(2, 0.5), CC of easy videos": (lambda random, n: random.beta(2, 0.5, n), 0.8),
         "lognormal(0.5), as NSS": (lambda random, n: random.lognormal(0, 0.5, n), float(np.exp(0.125))),
         "lognormal(1)": (lambda random, n: random.lognormal(0, 1, n), float(np.exp(0.5)))}
-    path = next(iter(sorted(RECORDS.glob("tavdiff-TAV-*.json"))), None)
-    for metric in ("CC", "NSS") if path else ():
-        scores = np.array([video["scores"][metric][0] for video in json.loads(path.read_text("utf-8"))["videos"]])
-        found[f"{metric} of {path.stem.partition('-avt')[0]} by video"] = (
+    for metric in ("CC", "NSS"):
+        scores = measured("tavdiff-TAV", metric)
+        found[f"{metric} of tavdiff-TAV by video"] = (
             lambda random, n, scores=scores: random.choice(scores, n), float(scores.mean()))
     return found
+
+
+def measured(row: str, metric: str = "CC") -> np.ndarray:
+    """The scores of a row of the board of avt-causal by video."""
+    path = next(RECORDS.glob(f"{row}-avt-causal-*.json"))
+    return np.array([video["scores"][metric][0] for video in json.loads(path.read_text("utf-8"))["videos"]])
 
 
 def percentile(values: np.ndarray, random: np.random.Generator) -> Ends:
@@ -70,6 +76,22 @@ def over_videos(sizes: Sequence[int] = (4, 8, 17, 48)) -> str:
     return tabulate(body, ["score of a video", "videos", "used", "percentile bootstrap"], tablefmt="github")
 
 
+def of_shares(sizes: Sequence[int] = (8, 24, 48)) -> str:
+    """Shares of what an oracle has: pairs of differences by video are drawn with replacement from measured ones."""
+    body = []
+    for name, row, floor, top in (("skill of TAV", "tavdiff-TAV", "centre", "oracle-TAV"),
+                                  ("gain captured by TAV", "tavdiff-TAV", "tavdiff-V", "oracle-TAV"),
+                                  ("gain captured by AV", "tavdiff-AV", "tavdiff-V", "oracle-AV")):
+        base = measured(floor if floor == "centre" else "oracle-V")
+        above, below = measured(row) - measured(floor), measured(top) - base
+        for n in sizes:
+            random = np.random.default_rng(n)
+            drawn = [random.integers(0, len(above), n) for _ in range(SAMPLES)]
+            truth = above.mean() / below.mean()
+            body.append([name, n, told([ratio_of_means(above[i], below[i])[1:] for i in drawn], truth)])
+    return tabulate(body, ["share", "videos", "used"], tablefmt="github")
+
+
 def over_seeds_and_videos(seeds: Sequence[int] = (2, 3, 5), videos: int = 48) -> str:
     """Differences of two rows: s.d. .03 of a video, .03 of what is left, and of a seed from none to more than both."""
     body = []
@@ -97,4 +119,5 @@ def _over_seeds(table: np.ndarray) -> Ends:
 
 if __name__ == "__main__":
     print("coverage (mean width) of 95 % intervals of a mean over videos\n\n" + over_videos())
+    print("\nof a share of what the oracle has\n\n" + of_shares())
     print("\nof a mean over seeds and 48 videos\n\n" + over_seeds_and_videos())

@@ -48,7 +48,7 @@ function columnsOf(table) {
     {
       key: "skill",
       text: "Skill",
-      about: "(score − floor) / (oracle − floor) of CC",
+      about: "(score − floor) / (oracle − floor) of CC; not to be compared across modes",
       value: (row) => row.skill,
       show: (value, row) => share(value, row.skill_interval),
     },

@@ -123,7 +123,7 @@ def cue_gaps(dataset: Dataset) -> list[CueGap]:
 
 def best_scores(oracle: Oracle, name: str, truth: dict[int, FrameTruth]) -> dict[str, float]:
     """Means over the frames of a clip of every headline metric, each by the form that is best for it."""
-    scene, forms = oracle.scene(name), oracle.forms
+    scene, forms = oracle.scene(name), {form: oracle.forms[form] for form in dict.fromkeys(map(form_of, SCORES))}
     rows = []
     for frame, (density, fixations) in truth.items():
         scored = {form: score_frame(o.map(scene, frame), density, fixations) for form, o in forms.items()}

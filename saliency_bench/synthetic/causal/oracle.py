@@ -3,9 +3,10 @@
 No single map is best for every metric (Kümmerer, Wallis & Bethge 2018).  Given what is received, the posterior mean of
 
     the truth density (`SIGMA` of blur)   is best for what compares densities: CC, KLD and, nearly, SIM and EMD
-    the density of fixations (no blur)    is best for what is taken at fixations: NSS, AUC of every kind, IG
+    the density of fixations (no blur)    is best for what is taken at fixations: NSS, AUC, IG
+    that over the prior's (no blur)       is best for shuffled AUC, whose negatives are where people look anyway
 
-An oracle has a map of either form; `form_of` says which one a metric is given.
+An oracle has a map of every form; `form_of` says which one a metric is given.
 
 With the frames in the mode, all positions and the sight object are seen.  Words and tone then say which of the
 other objects is meant: a name, a pulse, a timbre or a height tells it exactly, a place leaves those in that cell of
@@ -50,7 +51,7 @@ BANK_SCENES = 22_000
 FLOOR_SCENES = 4_400  # the floor conditions on nothing, so fewer do (1 % of a map)
 BATCHES = 10
 
-FORMS = {"density": SIGMA, "fixations": 0.0}  # px of blur of the posterior mean
+FORMS = {"density": SIGMA, "fixations": 0.0, "ratio": 0.0}  # px of blur of the posterior mean
 
 #: What is heard: offset of the window's first frame from the target, and heights y in px over the window.
 Track = tuple[int, np.ndarray]
@@ -191,14 +192,15 @@ def default_bank() -> Bank:
 
 
 @cache
-def floor_map() -> np.ndarray:
+def floor_map(sigma: float = SIGMA) -> np.ndarray:
     """Centre prior of avt-causal: the density SIZE expected before anything is seen, heard or read."""
-    return Bank.draw(FLOOR_SCENES).posterior_mean(None, None).astype(np.float32)
+    return Bank.draw(FLOOR_SCENES).posterior_mean(None, None, sigma=sigma).astype(np.float32)
 
 
 def form_of(metric: str) -> str:
     """The form of the oracle's map, out of `FORMS`, that is best for a metric."""
-    return "density" if "density" in METRICS[metric].needs else "fixations"
+    needs = METRICS[metric].needs
+    return "density" if "density" in needs else "ratio" if "other" in needs else "fixations"
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,13 +274,14 @@ class Oracle:
         yield np.arange(clip.n_frames), np.asarray(maps, np.float32)
 
     def map(self, scene: Scene, frame: int) -> np.ndarray:
-        """Posterior mean SIZE at `frame` in the oracle's form, summing to 1."""
+        """Map SIZE at `frame` in the oracle's form, summing to 1."""
         sigma = FORMS[self.form]
         if "V" in self.mode:
             positions = scene.positions(_TIMES[[frame]])[0]
-            return law.mixture(positions, expected_weights(scene, frame, self.mode, self.uses), sigma)
-        received = received_without_frames(scene, frame, self.mode, self.uses)
-        return self.bank.posterior_mean(*received, sigma=sigma)
+            mean = law.mixture(positions, expected_weights(scene, frame, self.mode, self.uses), sigma)
+        else:
+            mean = self.bank.posterior_mean(*received_without_frames(scene, frame, self.mode, self.uses), sigma=sigma)
+        return law.normalised(mean / floor_map(sigma)) if self.form == "ratio" else mean
 
 
 def received_cues(scene: Scene, mode: str, uses: Collection[str] = tuple(CUES)) -> set[str]:
