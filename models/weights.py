@@ -23,6 +23,7 @@ from saliency_bench.models.config import read_toml, toml_text
 from saliency_bench.models.encoders.refusals import absent
 
 FORMAT = 1
+SUFFIX = ".safetensors"
 SCALE = ".scale of 8 bits"
 
 
@@ -65,6 +66,9 @@ def describe_weights(path: Path, model: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: expected weights of {model} (.safetensors), found no such file; "
                         f"train them with: saliency-bench train {model}")
+    if path.suffix != SUFFIX:
+        raise UserError(f"{path}: expected weights of {model} ({SUFFIX}, with a .toml beside), found "
+                        f"{path.suffix or 'no suffix'}; give what saliency-bench train {model} wrote")
     beside = path.with_suffix(".toml")
     if not beside.is_file():
         raise UserError(f"{beside}: expected the description of {path.name} beside it, found no such file; "
@@ -116,10 +120,21 @@ def read_weights(path: Path, model: str, mode: str | None = None) -> tuple[dict[
     return description, data
 
 
+def _check_names(path: Path, tensors: Mapping[str, object], wanted: Mapping[str, object],
+                 model: str) -> None:
+    lacking, unknown = ([name for name in a if name not in b] for a, b in ((wanted, tensors), (tensors, wanted)))
+    if lacking or unknown:
+        found = " and ".join(f"{len(names)} {kind} (first {names[0]})"
+                             for names, kind in ((lacking, "missing"), (unknown, "unknown")) if names)
+        raise UserError(f"{path}: expected the {len(wanted)} tensors of its config, found {found}; it is of another "
+                        f"version of {model}, or holds parts alone, which train --init FILE --init-parts takes")
+
+
 def fill(network: nn.Module, data: bytes, path: Path, model: str) -> None:
     """Load the bytes that `save_weights` wrote into `network`, all or nothing; raises `UserError`."""
     try:
         tensors = _scaled(load(data))
+        _check_names(path, tensors, network.state_dict(), model)
         _check_values(path, tensors, network.state_dict())
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except (SafetensorError, RuntimeError) as e:

@@ -25,6 +25,9 @@ def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread
                      "one part of it that tells of another object, paired over the videos that have it [95 % "
                      "interval]; a model that does not use it loses 0\n\n"
                      + tabulate(body, ["", "videos", *HEADLINE], tablefmt="github"))
+    elif spreads:
+        parts.append(f"{dataset.name} ({dataset.split}): no sound and no words to swap in mode "
+                     + ", ".join(s.mode or "-" for s in spreads))
     body = []
     for s in spreads:
         drawn = s.mean_map is not None
@@ -33,8 +36,11 @@ def text(dataset: Dataset, listens: Sequence[Reliance], spreads: Sequence[Spread
         if s.mean_map is not None:
             body.append([f"{s.mode}, mean map", *(f"{s.mean_map[m]:.4f}" for m in HEADLINE)])
     seeds = len(next(iter(spreads[0].scores.values()))) if spreads else 0
-    parts.append(f"score under {seeds} seeds of the sampling noise, mean ± s.d., and of the mean of {seeds} maps\n\n"
-                 + tabulate(body, ["mode", *HEADLINE], tablefmt="github", disable_numparse=True))
+    if any(s.mean_map is not None for s in spreads):
+        said = f" under {seeds} seeds of the sampling noise, mean ± s.d., and of the mean of {seeds} maps"
+    else:
+        said = "; nothing is drawn, so that no noise can move it"
+    parts.append(f"score{said}\n\n" + tabulate(body, ["mode", *HEADLINE], tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts)
 
 
