@@ -90,6 +90,8 @@ def test_noise_that_moves_maps_has_a_spread(listener, few, tmp_path):
     (still,) = spread(Request("centre", out=tmp_path), few, seeds=2)
     assert still.mean_map is None and still.deviation("CC") == 0
     said = text(few, [], [moved, still])
+    assert "no sound and no words to swap" in said and "sampling noise" in said
+    assert "nothing is drawn" in text(few, [], [still]) and "sampling noise" not in text(few, [], [still])
     assert "mean of 3 maps" in said and "±" in said
 
 

@@ -243,5 +243,7 @@ def test_damaged_or_foreign_files_are_named(saved, tmp_path):
         refused(match)
     beside.unlink()
     refused("copy it along")
-    path.unlink()
+    other = path.rename(path.with_suffix(".pt"))
+    with pytest.raises(UserError, match=r"expected weights of tavdiff \(\.safetensors.*found \.pt"):
+        load_weights(other)
     refused("no such file")
