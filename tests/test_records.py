@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,17 @@ from hypothesis import strategies as st
 
 from saliency_bench import registry
 from saliency_bench.board.records import FOLDER, Measured, add, load, text
-from saliency_bench.data.dataset import Loss
+from saliency_bench.data.dataset import Dataset, Loss
 from saliency_bench.errors import UserError
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import Request, run
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import LONG, MOST, Stripper, small
 from saliency_bench.harness.summary import dump, read_summary, summary
+from saliency_bench.harness.worth import gains, skill
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.spec import RunSpec
-from tests.toys import toy_dataset
+from tests.toys import ToyTruth, toy_dataset
 
 SPEC = RunSpec(model="blob", mode="AV", dataset="toy", manifest="0")
 
@@ -300,6 +302,60 @@ def test_record_json_is_the_same_after_a_second_run(runs):
     run(Request("blob", ("AV",), out=runs), [toy_dataset(5, empty=(2,))])
     assert (only(runs) / "record.json").read_bytes() == before
     assert read_summary(only(runs) / "record.json").n_videos == 5
+
+
+class ToyOracle:
+    """Sees the truth of the toys where sound is given, and half of it where it is not."""
+
+    draws, standard_error, modes, weights = 0, 0.0, (), ""
+
+    def __init__(self, mode: str):
+        self.name, self.share = "oracle", 1.0 if "A" in mode else 0.5
+
+    def predict(self, clip):
+        truth = ToyTruth(int(clip.name.removeprefix("clip")) - 1, clip.n_frames)
+        maps = np.stack([truth.frame(f).density for f in range(clip.n_frames)])
+        yield np.arange(clip.n_frames), self.share * maps + (1 - self.share) * maps.mean(2, keepdims=True)
+
+
+@pytest.fixture
+def told() -> Dataset:
+    tone = {f"clip{i}": "level" if i < 4 else "high" for i in range(1, 7)}
+    return replace(toy_dataset(6), oracle=ToyOracle, strata={"tone": tone})
+
+
+def test_a_record_says_what_its_row_is_worth_beside_the_others(told, tmp_path):
+    records = run(Request("blob", ("AV", "V"), out=tmp_path), [told])
+    kept = {r.spec.label: read_summary(tmp_path / r.spec.run_id / "record.json").worth for r in records}
+    assert all(kept[label] is None for label in ("centre", "human", "oracle(AV)", "oracle(V)"))
+    worth, [gain, *parts] = kept["blob(AV)"], gains(records[0], records)
+    assert (worth.metric, tuple(worth.skill.model_dump().values())) == ("CC", skill(records[0], records))
+    assert worth.beside == [r.spec.run_id for r in records[1:]] and kept["blob(V)"].gains == []
+    assert (gain.modalities, gain.value, len(worth.gains)) == ("A", "", 1 + len(parts))
+    assert tuple(worth.gains[0].captured.model_dump().values()) == gain.captured
+    assert worth.gains[0].offered == gain.offered and [(g.attribute, g.value, g.videos) for g in worth.gains[1:]] == [
+        ("tone", "level", 3), ("tone", "high", 3)]
+
+
+def test_a_gain_is_captured_beside_the_own_row_without_the_modality_alone(told, tmp_path):
+    for modes, known in ((("AV",), False), (("AV", "V"), True), (("AV",), False)):
+        record = run(Request("blob", modes, out=tmp_path), [told])[0]
+        worth = read_summary(tmp_path / record.spec.run_id / "record.json").worth
+        assert [g.captured is not None for g in worth.gains] == [known] * len(worth.gains) and worth.gains
+
+
+def test_boards_make_what_rows_are_worth_anew(told, tmp_path):
+    names = []
+    for modes in (("AV",), ("AV", "V")):
+        record = run(Request("blob", modes, out=tmp_path / "runs"), [told])[0]
+        [(path, *_)] = add(tmp_path / "runs" / record.spec.run_id, tmp_path / "board")
+        names.append(path.name)
+        assert "worth" not in json.loads(path.read_text())
+    assert names[0] == names[1]
+
+
+def test_of_a_set_without_an_oracle_a_record_says_nothing_of_worth(runs):
+    assert not any("worth" in json.loads(path.read_text()) for path in runs.glob("*/record.json"))
 
 
 def test_first_videos_keep_small_maps_of_every_frame(runs, tmp_path):

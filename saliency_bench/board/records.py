@@ -164,7 +164,8 @@ def _of_run(run: Path) -> Entry:
                             "same command again, which makes the record anew")
     about = read_object(run / "provenance.json", "what the run was made with")
     seconds = store.seconds_per_frame()
-    tree = {**dump(found), "made": {k: about[k] for k in MADE if about.get(k) is not None},
+    said = dump(found.model_copy(update={"worth": None}))  # which a board makes from all of its rows
+    tree = {**said, "made": {k: about[k] for k in MADE if about.get(k) is not None},
             "ms_per_frame": None if seconds is None else round(1000 * seconds, 3)}
     entry = validated(Entry, tree | {k: _without_folders(tree[k]) for k in TOLD}, run / "record.json")
     _check_intervals(entry, run / "record.json")

@@ -19,7 +19,7 @@ from saliency_bench.harness.provenance import provenance
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import Strip, Stripper
-from saliency_bench.harness.summary import dump, summary
+from saliency_bench.harness.summary import RECORD, dump, summary
 from saliency_bench.protocol import Protocol
 
 Scorer = Callable[[Sample], pd.DataFrame]
@@ -106,7 +106,7 @@ def evaluate(dataset: Dataset, score: Scorer, store: Store, *, progress: Progres
     record = Record(store.spec, finished(stored), tuple(problems), notes,
                     None if seconds is None else 1000 * seconds, tuple(dataset.losses),
                     dataset.times if per_list else {}, dataset.strata)
-    write_json(store.root / "record.json", dump(summary(record)))
+    write_json(store.root / RECORD, dump(summary(record)))
     if not (store.root / "provenance.json").exists():
         write_json(store.root / "provenance.json", provenance(dataset=dataset.name, **about))
     return record

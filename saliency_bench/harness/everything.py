@@ -22,6 +22,7 @@ from saliency_bench.harness.run import (
     model_record,
     references,
 )
+from saliency_bench.harness.summary import keep_worth
 from saliency_bench.spec import LoadOptions
 
 OPTIONS = ("preset", "untrained")  # what may be set for all networks at once
@@ -76,6 +77,7 @@ def run_all(request: Request, datasets: Sequence[Dataset], progress: Progress | 
         for manifest, seen in scored.items():
             records += references(replace(request, model="", options={}), [m for m in modes[manifest] if m], seen,
                                   protocol, progress)
+    keep_worth(request.out, records)
     return records, left_out
 
 

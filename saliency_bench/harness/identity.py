@@ -43,7 +43,7 @@ NOT_SCORING = (
     "board", "leaderboards", "report",
     "baselines.parity", "models.encoders.parity", "models.parity", "models.tavdiff.parity",  # against others' code
     "data.check", "harness.check_clips", "harness.check_model",  # say what is wrong
-    "harness.worth", "synthetic.causal.gaps",  # say what scores are worth
+    "synthetic.causal.gaps",  # says what cues are worth
     "harness.everything", "models.tavdiff.ablations",  # choose what to run: each run has a spec of its own
     "harness.predict", "harness.predict_set", "harness.scaffold", "models.captioner",  # write files, hashed when read
     "models.tavdiff.card",  # describes
@@ -52,6 +52,7 @@ NOT_SCORING = (
 BESIDE = (
     "harness.budget", "harness.check_play", "harness.cost", "harness.identity", "harness.normal_form",
     "harness.provenance", "harness.source_digest", "harness.strip", "harness.training_log",
+    "harness.worth",  # made anew whenever a record is written
 )
 
 

@@ -25,6 +25,7 @@ from saliency_bench.harness.identity import version
 from saliency_bench.harness.record import Record
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.strip import Strip
+from saliency_bench.harness.summary import keep_worth
 from saliency_bench.protocol import Protocol, added, load_protocol
 from saliency_bench.spec import LoadOptions, RunSpec
 
@@ -178,6 +179,7 @@ def run(request: Request, datasets: Sequence[Dataset], progress: Progress | None
         for mode, model in models.items():
             records.append(model_record(request, fitted(model, dataset), mode, dataset, protocol, progress))
         records += references(request, list(models), dataset, protocol, progress)
+    keep_worth(request.out, records)
     return records
 
 

@@ -16,6 +16,7 @@ from saliency_bench.harness.record import Record
 from saliency_bench.harness.run import SHOWN, Progress, Request, references
 from saliency_bench.harness.store import Store
 from saliency_bench.harness.submission import read_submission
+from saliency_bench.harness.summary import keep_worth
 from saliency_bench.protocol import added
 from saliency_bench.spec import SUBMISSION, RunSpec
 
@@ -56,6 +57,7 @@ def score_maps(root: Path, datasets: Sequence[Dataset], protocol_name: str, out:
         records.append(evaluate(dataset, score, store, progress=progress.video,
                                 notes=submission.notes() if submission else None, maps=str(root)))
         records += references(request, [mode], dataset, protocol, progress)
+    keep_worth(out, records)
     return records
 
 

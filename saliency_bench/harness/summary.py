@@ -1,7 +1,8 @@
 """`record.json`: what a run leaves for others to read, made from its score files alone.
 
 A summary holds every video's means and what follows from them; reading one checks that its parts add up, so that a
-number that was typed or lost on the way is found where it stands.
+number that was typed or lost on the way is found where it stands.  Of a set with an oracle it says too what the row was
+worth beside the other rows of the command that was given last; boards make that anew, from all of their rows.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from saliency_bench.errors import UserError
-from saliency_bench.files import read_text
-from saliency_bench.harness.record import Record
+from saliency_bench.files import read_text, write_json
+from saliency_bench.harness.record import REFERENCES, Record
+from saliency_bench.harness.worth import STRATA, Gain, Share, gains, skill
 from saliency_bench.protocol import HEADLINE
 from saliency_bench.schema import validated
 from saliency_bench.spec import RunSpec
 
 SCHEMA: Literal[2] = 2
+RECORD = "record.json"
 RANGES = {"SIM": (0, 1), "CC": (-1, 1), **dict.fromkeys(("AUC-J", "AUC-B", "AUC-rank", "sAUC"), (0, 1))}
 EXACT = 1e-9  # how far a mean may be from that of its parts
 
@@ -81,6 +84,37 @@ class Covered(_Part):
         return self
 
 
+class Gained(_Part):
+    """A gain (`harness.worth.Gain`) by the modalities `of`, in the videos whose `attribute` has this `value` ("": all).
+
+    captured : None where the system was not run without them
+    """
+
+    of: str
+    attribute: str
+    value: str
+    videos: PositiveInt
+    offered: float
+    captured: Estimate | None
+    against_oracle: Estimate
+
+    @classmethod
+    def by(cls, gain: Gain) -> Self:
+        return cls(of=gain.modalities, attribute=STRATA.get(gain.modalities, "") if gain.value else "",
+                   value=gain.value, videos=gain.videos, offered=gain.offered,
+                   captured=None if gain.captured is None else estimate(gain.captured),
+                   against_oracle=estimate(gain.of_oracle))
+
+
+class Worth(_Part):
+    """What a row is worth in `metric` (see `harness.worth`), made with the rows `beside`: floor, oracles, own modes."""
+
+    metric: str
+    skill: Estimate | None
+    gains: list[Gained]
+    beside: list[str]
+
+
 class LostFrames(_Part):
     """Frames of a video that could not be scored."""
 
@@ -105,6 +139,7 @@ class Summary(_Part):
     problems: list[str]
     missing: list[str]
     losses: list[LostFrames]
+    worth: Worth | None = None
     videos: list[VideoScores]
 
     @model_validator(mode="after")
@@ -141,15 +176,38 @@ class Summary(_Part):
             raise ValueError(f"{field} {found} is not the mean of the videos' {metric}, {expected}")
 
 
-def summary(record: Record) -> Summary:
+def summary(record: Record, worth: Worth | None = None) -> Summary:
     """What `record.json` holds of a record."""
     return Summary(
         schema=SCHEMA, run_id=record.spec.run_id, spec=record.spec, n_videos=record.n_videos, n_frames=record.n_frames,
         metrics={m: Estimate(**record.metric(m)) for m in record.measured}, pooled=record.pooled(),
         coverage=Covered(**record.coverage()._asdict()), counts=record.counts(), notes=record.notes,
         problems=list(record.problems), missing=record.missing(),
-        losses=[LostFrames(**loss._asdict()) for loss in record.losses],
+        losses=[LostFrames(**loss._asdict()) for loss in record.losses], worth=worth,
         videos=tally(record.scores, record.measured, record.times, record.strata))
+
+
+def estimate(share: Share) -> Estimate:
+    """A share whose interval is None where there are too few videos for one."""
+    return Estimate(mean=share.mean, low=_number(share.low), high=_number(share.high))
+
+
+def worth_of(record: Record, records: Sequence[Record], metric: str = "CC") -> Worth | None:
+    """What a row is worth beside `records`; None of references, and of sets without an oracle."""
+    whole, parts = skill(record, records, metric), gains(record, records, metric)
+    if whole is None and not parts:
+        return None
+    return Worth(metric=metric, skill=None if whole is None else estimate(whole), gains=[Gained.by(g) for g in parts],
+                 beside=[r.spec.run_id for r in records
+                         if r is not record and r.spec.model in (*REFERENCES, record.spec.model)
+                         and r.spec.manifest == record.spec.manifest])
+
+
+def keep_worth(out: Path, records: Sequence[Record]) -> None:
+    """Say in the records of a command, below `out`, what every row is worth beside the others."""
+    for record in records:
+        if worth := worth_of(record, records):
+            write_json(out / record.spec.run_id / RECORD, dump(summary(record, worth)))
 
 
 def tally(frames: pd.DataFrame, metrics: Sequence[str], times: Mapping[str, int],
@@ -164,8 +222,10 @@ def tally(frames: pd.DataFrame, metrics: Sequence[str], times: Mapping[str, int]
 
 
 def dump(value: Summary) -> dict[str, Any]:
-    """The summary as JSON values; strata only where there are any."""
+    """The summary as JSON values; strata and worth only where there are any."""
     tree = value.model_dump(mode="json", by_alias=True)
+    if tree["worth"] is None:
+        del tree["worth"]
     for video in tree["videos"]:
         if not video["strata"]:
             del video["strata"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tabulate import tabulate
 
 from saliency_bench.data.clip import MODALITIES
 from saliency_bench.harness.record import Scores
-from saliency_bench.harness.worth import STRATA, Gain, Share, gains, skill
+from saliency_bench.harness.summary import Gained, estimate
+from saliency_bench.harness.worth import Gain, Share, gains, skill
 from saliency_bench.report.cells import number
 
 LEGEND = ("gain captured: what words or sound bring a system, over itself without them, as a share of what they bring "
@@ -19,16 +20,15 @@ LEGEND = ("gain captured: what words or sound bring a system, over itself withou
 def as_json(record: Scores, records: Sequence[Scores]) -> dict[str, object]:
     """Skill and gains of a row as `--json` prints them."""
     found = skill(record, records)
-    return {"skill": None if found is None else found.mean, "skill_interval": _plain(found),
+    return {"skill": None if found is None else found.mean,
+            "skill_interval": None if found is None else estimate(found).model_dump(),
             "gains": [gain_json(gain) for gain in gains(record, records)]}
 
 
 def gain_json(gain: Gain) -> dict[str, object]:
     """A gain as plain values."""
-    attribute = STRATA.get(gain.modalities, "") if gain.value else ""
-    return {"of": gain.modalities, "told": told(gain), "attribute": attribute,
-            "value": gain.value, "videos": gain.videos, "offered": gain.offered, "captured": _plain(gain.captured),
-            "against_oracle": _plain(gain.of_oracle)}
+    kept = Gained.by(gain).model_dump()
+    return {"of": kept.pop("of"), "told": told(gain), **kept}
 
 
 def share(value: Share | None) -> str:
@@ -57,6 +57,3 @@ def told(gain: Gain) -> str:
     what = " and ".join(MODALITIES[m].removeprefix("a ") for m in gain.modalities)
     return f"{what} ({gain.value})" if gain.value else what
 
-
-def _plain(value: Share | None) -> Mapping[str, float | None] | None:
-    return None if value is None else {k: v if v == v else None for k, v in value._asdict().items()}
