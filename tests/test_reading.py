@@ -66,12 +66,14 @@ def test_rows_are_measured_from_the_network_without_that_modality():
                  "CC": sight[v] + name * (words[v] == "name") + pulse * (tone[v] == "pulse") - 0.1 * seed}
                 for seed in range(seeds) for v in words]
 
-    given = [*lines("modes", "TAV", 0.3, 0.1), *lines("modes", "AV", 0.0, 0.1), *lines("modes", "V", 0.0),
+    given = [*lines("long", "TAV, x4", 0.4), *lines("long", "AV, x4", 0.2),
+             *lines("modes", "TAV", 0.3, 0.1), *lines("modes", "AV", 0.0, 0.1), *lines("modes", "V", 0.0),
              *lines("", "oracle(TAV)", 0.5, 0.2, 1), *lines("", "oracle(AV)", 0.0, 0.2, 1),
              *lines("", "centre", 0, 0, 1)]
     study = Study(title="t", rows=tuple(Row(label=mode, mode=mode) for mode in ("TAV", "AV", "V")))
-    found = readings(Results({"modes": study}, {"mode": "TAV"}, pd.DataFrame(given), {}), "modes",
-                     {"words": words, "tone": tone})
+    long = Study(title="t", lengths=(4,), rows=({"label": "TAV", "mode": "TAV"}, {"label": "AV", "mode": "AV"}))
+    results = Results({"modes": study, "long": long}, {"mode": "TAV"}, pd.DataFrame(given), {})
+    found = readings(results, "modes", {"words": words, "tone": tone})
     assert found["TAV"]["name"].difference.mean == pytest.approx(0.3)
     assert (found["TAV"]["name"].told, found["TAV"]["name"].untold) == pytest.approx((0.3, 0))
     assert found["TAV"]["pulse"] is None  # no row TV to measure from
@@ -80,3 +82,5 @@ def test_rows_are_measured_from_the_network_without_that_modality():
     assert np.isnan(found["oracle(TAV)"]["name"].difference.low)
     assert found["centre"]["name"].difference.mean == pytest.approx(0)
     assert set(found["V"].values()) == {None}
+    found = readings(results, "long", {"words": words, "tone": tone})  # from the network that was trained as long
+    assert found["TAV, x4"]["name"].difference.mean == pytest.approx(0.2)

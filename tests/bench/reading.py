@@ -1,10 +1,10 @@
 """Which rows of an ablation on avt-causal read and listen: `python -m tests.bench.reading FOLDER [--study text]`.
 
-FOLDER holds what `ablate` wrote, with the study `modes` in it.  For each cue: CC of a row less that of the network that
-was trained without words (or without sound) from the same seed, in the 24 clips whose words (or tone) tell that cue
-alone, less the same in the 24 clips whose words (or tone) tell nothing; the other modality is balanced over both.  A
-row that neither reads nor listens has 0 up to chance.  Behind the interval, which is for other seeds and other clips
-at once, stand both parts: a row may also have a difference because it loses where nothing is told.
+FOLDER holds what `ablate` wrote, with rows of single modes in it.  For each cue: CC of a row less that of the network
+that was trained without words (or without sound) from the same seed and as long, in the 24 clips whose words (or tone)
+tell that cue alone, less the same in the 24 clips whose words (or tone) tell nothing; the other modality is balanced
+over both.  A row that neither reads nor listens has 0 up to chance.  Behind the interval, which is for other seeds and
+other clips at once, stand both parts: a row may also have a difference because it loses where nothing is told.
 
 Rows that see unequally well are not to be compared by this; the row `centre`, which sees nothing, shows how far chance
 takes them.  `oracle` is what was to be had.
@@ -58,15 +58,16 @@ def told_less_untold(values: pd.DataFrame, told: Mapping[str, str], cue: str, no
 def readings(results: Results, study: str, strata: Mapping[str, Mapping[str, str]]
              ) -> dict[str, dict[str, Reading | None]]:
     """`told_less_untold` by row and cue, None where there is no network without that modality; references last."""
-    rows = {row.label: (row.mode or results.facts["mode"], _cc(results, study, row.label))
+    rows = {row.label: (row.mode or results.facts["mode"], _cc(results, study, row.label), row.budget)
             for row in results.studies[study].rows}
-    modes = list(dict.fromkeys(mode for mode, _ in rows.values()))
-    own = {(mode, letter): _cc(results, "modes", mode.replace(letter, "")) for mode in modes for letter in STRATUM}
+    modes = list(dict.fromkeys(mode for mode, *_ in rows.values()))
+    own = {budget: {(mode, letter): _plain(results, mode.replace(letter, ""), budget) for mode in modes
+                    for letter in STRATUM} for budget in {1.0, *(budget for *_, budget in rows.values())}}
     best = {(mode, letter): _cc(results, "", f"oracle({mode.replace(letter, '')})") for mode in modes
             for letter in STRATUM}
     widest = max(modes, key=len)
-    lines = {label: (mode, table, own) for label, (mode, table) in rows.items()}
-    lines["centre"] = (widest, _cc(results, "", "centre"), own)
+    lines = {label: (mode, table, own[budget]) for label, (mode, table, budget) in rows.items()}
+    lines["centre"] = (widest, _cc(results, "", "centre"), own[1.0])
     lines |= {f"oracle({mode})": (mode, _cc(results, "", f"oracle({mode})"), best) for mode in modes}
     return {label: {cue: _reading(table, without[mode, m], strata[STRATUM[m]], cue, m) if m in mode else None
                     for cue, m in CUES.items()} for label, (mode, table, without) in lines.items()}
@@ -79,6 +80,13 @@ def _reading(table: pd.DataFrame, without: pd.DataFrame, told: Mapping[str, str]
     if len(table) < len(without):  # a reference has no seeds
         table = without * 0 + table.iloc[0]
     return told_less_untold(table - without, told, cue, NOTHING[STRATUM[letter]])
+
+
+def _plain(results: Results, mode: str, budget: float) -> pd.DataFrame:
+    """(seeds, clips) of the row that is the reference but for its mode and the length of its training."""
+    same = ((study, row) for study, entry in results.studies.items() for row in entry.rows
+            if (row.mode, row.budget) == (mode, budget) and not (row.train or row.run or row.noise or row.swap))
+    return next((_cc(results, study, row.label) for study, row in same), _cc(results, "", ""))
 
 
 def _cc(results: Results, study: str, row: str) -> pd.DataFrame:
