@@ -84,3 +84,7 @@ def test_rows_are_measured_from_the_network_without_that_modality():
     assert set(found["V"].values()) == {None}
     found = readings(results, "long", {"words": words, "tone": tone})  # from the network that was trained as long
     assert found["TAV, x4"]["name"].difference.mean == pytest.approx(0.2)
+    alone = long.model_copy(update={"rows": long.rows[:1]})  # from the usual one, where there is none so long
+    found = readings(Results({"modes": study, "long": alone}, {"mode": "TAV"}, pd.DataFrame(given), {}), "long",
+                     {"words": words, "tone": tone})
+    assert found["TAV, x4"]["name"].difference.mean == pytest.approx(0.4)

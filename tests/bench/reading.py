@@ -1,8 +1,8 @@
 """Which rows of an ablation on avt-causal read and listen: `python -m tests.bench.reading FOLDER [--study text]`.
 
 FOLDER holds what `ablate` wrote, with rows of single modes in it.  For each cue: CC of a row less that of the network
-that was trained without words (or without sound) from the same seed and as long, in the 24 clips whose words (or tone)
-tell that cue alone, less the same in the 24 clips whose words (or tone) tell nothing; the other modality is balanced
+that was trained without words (or without sound) from the same seed, and as long where there is one, in the 24 clips
+whose words (or tone) tell that cue alone, less the same in the 24 clips whose words (or tone) tell nothing; the other modality is balanced
 over both.  A row that neither reads nor listens has 0 up to chance.  Behind the interval, which is for other seeds and
 other clips at once, stand both parts: a row may also have a difference because it loses where nothing is told.
 
@@ -83,10 +83,11 @@ def _reading(table: pd.DataFrame, without: pd.DataFrame, told: Mapping[str, str]
 
 
 def _plain(results: Results, mode: str, budget: float) -> pd.DataFrame:
-    """(seeds, clips) of the row that is the reference but for its mode and the length of its training."""
-    same = ((study, row) for study, entry in results.studies.items() for row in entry.rows
-            if (row.mode, row.budget) == (mode, budget) and not (row.train or row.run or row.noise or row.swap))
-    return next((_cc(results, study, row.label) for study, row in same), _cc(results, "", ""))
+    """(seeds, clips) of the row that is the reference but for its mode and the length of its training; of the usual
+    length where there is none so long."""
+    found = {row.budget: (study, row.label) for study, entry in results.studies.items() for row in entry.rows
+             if row.mode == mode and not (row.train or row.run or row.noise or row.swap)}
+    return _cc(results, *found.get(budget, found.get(1.0, ("", ""))))
 
 
 def _cc(results: Results, study: str, row: str) -> pd.DataFrame:
