@@ -2,9 +2,10 @@
 
 FOLDER holds what `ablate` wrote, with rows of single modes in it.  For each cue: CC of a row less that of the network
 that was trained without words (or without sound) from the same seed, and as long where there is one, in the 24 clips
-whose words (or tone) tell that cue alone, less the same in the 24 clips whose words (or tone) tell nothing; the other modality is balanced
-over both.  A row that neither reads nor listens has 0 up to chance.  Behind the interval, which is for other seeds and
-other clips at once, stand both parts: a row may also have a difference because it loses where nothing is told.
+whose words (or tone) tell that cue alone, less the same in the 24 clips whose words (or tone) tell nothing; the other
+modality is balanced over both.  A row that neither reads nor listens has 0 up to chance.  Behind the interval, which is
+for other seeds and other clips at once, stand both parts: a row may also have a difference because it loses where
+nothing is told.
 
 Rows that see unequally well are not to be compared by this; the row `centre`, which sees nothing, shows how far chance
 takes them.  `oracle` is what was to be had.
