@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,14 +138,14 @@ def test_studies_share_the_reference():
     references = {job.training for job in jobs
                   if job.training.mode == "TAV" and not job.row.train and job.row.budget == 1}
     assert len(references) == 3
-    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lessons; lengths of six rows; regression.
-    assert len({job.training for job in jobs}) == 3 * (5 + 4 + 2 + 4 + 2 + 2 + 6 * 4 + 1)
+    # Modes; denoisers; undecoupled; uses of the text; choices of the word; lessons; regression; four lengths of those.
+    assert len({job.training for job in jobs}) == 3 * ((5 + 4 + 2 + 4) * 5 + 2 + 2 + 1)
     with pytest.raises(UserError, match=r"no study sound; it has modes, .*, and all"):
         plan(Ablation("tavdiff", studies=("sound",)), STUDIES)
 
 
 def test_rows_of_another_length_are_trainings_of_their_own():
-    jobs = plan(Ablation("tavdiff", studies=("budget",), seeds=1), STUDIES)
+    jobs = plan(Ablation("tavdiff", studies=("budget-denoiser",), seeds=1), STUDIES)
     own = {job.row.x: job.training for job in jobs if job.row.line == "DiT, per patch"}
     assert [own[x].steps(600) for x in (0.25, 0.5, 1, 2, 4)] == [150, 300, 600, 1200, 2400]
     assert len({t.folder for t in own.values()}) == 5 and len({t.options for t in own.values()}) == 1
@@ -327,8 +328,23 @@ def test_rows_with_lengths_are_lines_of_trainings():
             Study.model_validate(given | wrong)
 
 
-def test_lengths_of_training_are_compared_at_equal_length():
-    study = STUDIES.studies["budget"]
+LENGTHS = {name: study for name, study in STUDIES.studies.items() if name.startswith("budget-")}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lengths_of_training_are_compared_at_equal_length(name):
+    study = LENGTHS[name]
     x = {row.label: row.x for row in study.rows}
     others = [row for row in study.rows if row.line != study.rows[-1].line]
-    assert len({row.line for row in others}) == 5 and all(x[row.against] == row.x for row in others)
+    assert others and all(x[row.against] == row.x for row in others)
+
+
+def test_every_row_of_the_papers_tables_is_trained_at_every_length():
+    def trained(row):
+        return json.dumps([row.mode or STUDIES.mode, row.train, row.match], sort_keys=True)
+
+    tables = {trained(row): row.label for study in STUDIES.studies.values() if study.paper and not study.axis
+              for row in study.rows}
+    of_length = {x: {trained(row) for study in LENGTHS.values() for row in study.rows if row.x == x}
+                 for x in (0.25, 0.5, 1, 2, 4)}
+    assert all(rows == set(tables) for rows in of_length.values())

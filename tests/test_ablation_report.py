@@ -175,7 +175,7 @@ def test_every_line_of_a_study_is_in_its_curve(name, monkeypatch):
     assert len(lines) <= len(set(ablation_figures.LINES))  # told apart
     first, second, third = drawn_lines(study, monkeypatch)
     assert first == second == lines
-    assert third == (lines[:-1] if name == "budget" else lines)  # against the last at equal length, or the cost
+    assert third == (lines[:-1] if study.rows[0].against else lines)  # against the last at equal length, or the cost
 
 
 @pytest.mark.parametrize(("against", "said"), [
